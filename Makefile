@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything else is for those who build.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+MARKET ?=
+SYMBOLS ?=
+CYCLES ?=
+DEMO_ARGS ?=
+
+.PHONY: demo test check types lint format lock bench clean test-all
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+# One environment for each interpreter: uv inside it for speed, plain pip where uv cannot be had.
+$(VENV)/.run: requirements/run.lock pyproject.toml
+	@tools/environment.sh "$(PYTHON)" "$(VENV)" requirements/run.lock
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml
+	@tools/environment.sh "$(PYTHON)" "$(VENV)" requirements/dev.lock
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run ## trade on a local BtcTurk for about two minutes and compare the books with the venue's
+	@$(BIN)/btcbot demo $(if $(MARKET),--market "$(MARKET)") $(if $(SYMBOLS),--symbols "$(SYMBOLS)") $(if $(CYCLES),--cycles $(CYCLES)) $(DEMO_ARGS)
+
+test: $(VENV)/.dev check ## every check and test, on every Python from 3.11 that this machine has
+	@tools/test_pythons.sh "$(VENV)"
+
+check: $(VENV)/.dev lint types ## lint, format, strict types, import contracts
+	@$(BIN)/lint-imports --no-cache
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check -q src tests benchmarks
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## put the code into its one shape
+	@$(BIN)/ruff check -q --fix src tests benchmarks; $(BIN)/ruff format -q src tests benchmarks
+
+lock: $(VENV)/.dev ## resolve the locked requirements again
+	@tools/lock.sh "$(BIN)"
+
+bench: $(VENV)/.dev ## measure what docs/performance.md states
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove environments and caches
+	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

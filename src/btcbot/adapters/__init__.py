@@ -1,0 +1,1 @@
+"""What the outside world is plugged in with: venue, store, clock, locks, logs, metrics. Each implements a port."""

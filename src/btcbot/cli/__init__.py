@@ -1,0 +1,107 @@
+"""The command line. Each command lives in a module of its own that is imported only when it is called.
+
+Exit status: 0 done, 1 failed, 2 refused. Errors that btcbot raises on purpose become one clear line on stderr each; a
+traceback means a defect of the program.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from btcbot import __version__
+from btcbot.errors import EXIT_FAILED, EXIT_REFUSED, BtcbotError
+
+#: Command → module that defines it under the same name (dashes become underscores), and its line in `--help`.
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "run": ("run", "Run trading cycles: a dry run unless every safety gate is open."),
+    "demo": ("demo", "Trade on a local BtcTurk and compare the books with the venue's."),
+    "status": ("status", "Show mode, gates, positions, orders in doubt and the last cycle."),
+    "orders": ("orders", "List orders; cancel one, or resolve one that is in doubt."),
+    "ledger": ("ledger", "Show balances and suspense as booked; explain what lies in suspense."),
+    "cycles": ("cycles", "List the last cycles, or tell one with every verdict."),
+    "position": ("position", "Show positions; hand the bot one that was bought elsewhere."),
+    "kill": ("kill", "Stop new orders at once: kill on, kill off, kill status."),
+    "resume": ("resume", "Reopen a bot that halted, after looking at the evidence."),
+    "config": ("config", "Show every setting in force and where it came from, secrets masked."),
+    "health": ("health", "Ask the venue for its time and rules; tell how it answers."),
+    "doctor": ("doctor", "Check everything that a live run needs, and say how to mend what is wrong."),
+    "db": ("db", "Look after the state database: locks, migrate, backup, verify, rebind."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the commands by name and imports one when it is asked for: `--help` must not load a database driver."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"btcbot.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command), f"btcbot.cli.{COMMANDS[cmd_name][0]} defines no command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table above, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A misspelt command is answered with the nearest one."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f"; did you mean «{near[0]}»?" if near else "; «btcbot --help» lists them"
+            raise click.UsageError(f"there is no command «{name}»{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with «btcbot demo»: it trades on a local BtcTurk, with no key and no money.",
+)
+@click.version_option(__version__, prog_name="btcbot")
+def root() -> None:
+    """An unattended spot trading bot for BtcTurk.
+
+    It writes an order down before it sends it, sends it once, believes only what is proved, and keeps books that equal
+    the venue's to the last digit. Without any setting it simulates: real orders need every safety gate open.
+
+    \b
+    Settings come from the environment and from .env.live (or --env-file); «btcbot config» lists them all.
+    Exit status: 0 done, 1 failed, 2 refused.
+    Completion: eval "$(_BTCBOT_COMPLETE=bash_source btcbot)"   (or zsh_source, fish_source)
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `btcbot`, `python -m btcbot` and `python -m btcbot.cli`."""
+    try:
+        status = root.main(args=arguments, prog_name="btcbot", standalone_mode=False)
+        if isinstance(status, int):  # what `Context.exit` was given
+            sys.exit(status)
+    except click.ClickException as problem:
+        click.echo(f"btcbot: {problem.format_message()}", err=True)
+        sys.exit(EXIT_REFUSED)
+    except click.Abort:
+        sys.exit(EXIT_FAILED)
+    except BtcbotError as error:
+        for line in str(error).splitlines():
+            click.echo(f"btcbot: {line}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away («| head»): that is its right.
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,223 @@
+"""`btcbot status`: what the bot is, may do, holds and last did, from its database alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from btcbot.cli import options, output, reading
+from btcbot.cli.options import Where
+
+if TYPE_CHECKING:
+    from btcbot.adapters.store.sqlite import SqliteStore
+    from btcbot.domain.cycles import CycleReport
+
+
+@click.command(short_help="Show mode, gates, positions, orders in doubt and the last cycle.")
+@options.report
+def command(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
+    """Show mode, gates, positions, orders in doubt and the last cycle.
+
+    Reads the database only: it works while the bot runs, without keys, and when the venue is down. Gates are computed
+    now from settings, kill file and database; those that only a running bot can tell are as of its last cycle.
+
+    \b
+    Example:  btcbot status
+              btcbot status --json --db /srv/btcbot/btcbot_state.db
+    """
+    where = Where(db, env_file)
+    with reading.open_book(where) as store:
+        report = collect(where, store)
+    if as_json:
+        output.json_line(report)
+    else:
+        _show(report)
+
+
+def collect(where: Where, store: SqliteStore) -> dict[str, Any]:
+    """Everything that `status` tells."""
+    from btcbot.adapters.kill_switch import FileKillSwitch
+    from btcbot.domain.ledger import Account
+    from btcbot.domain.orders import IN_DOUBT, OPEN, OrderStatus
+    from btcbot.services.self_check import read_self_check
+
+    database = reading.database_path(where)
+    cycles = store.cycles(1)
+    last = cycles[0] if cycles else None
+    held = reading.writer(database)
+    open_orders = store.orders(tuple(OPEN))
+    state, state_reason = store.trading_state()
+    kill_on, kill_reason = FileKillSwitch(database).is_on()
+    check = read_self_check(store)
+    identity = store.identity()
+    gates, problems = _gates(where, store, database, last, running=held is not None)
+    mode = identity.mode if identity is not None else None
+    return {
+        "mode": last.mode if last is not None else mode,
+        "trading_state": state,
+        "trading_state_reason": state_reason,
+        "running": held is not None,
+        "pid": held.pid if held is not None else None,
+        "gates": gates,
+        "gates_last_cycle": last.gates if last is not None else {},
+        "settings_problems": problems,
+        "kill_file": {"on": kill_on, "reason": kill_reason, "path": str(FileKillSwitch(database).path)},
+        "fills": store.fill_count(),
+        "unknown_orders": sum(o.status in {OrderStatus.UNKNOWN, OrderStatus.SUBMITTED} for o in open_orders),
+        "orders_in_doubt": sum(order.status in IN_DOUBT for order in open_orders),
+        "open_orders": open_orders,
+        "positions": {
+            symbol: {"quantity": position.quantity, "average_cost": position.average_cost}
+            for symbol, position in store.positions().items()
+            if position.quantity
+        },
+        "discrepancies": store.discrepancies(),
+        "suspense": {asset: -amount for asset, amount in store.account_balances(Account.SUSPENSE).items() if amount},
+        "pnl_try": _pnl(store, last),
+        "last_cycle": _cycle(last),
+        "self_check": None
+        if check is None
+        else {
+            "passed": check.passed,
+            "age_s": _age_s(check.at_ms),
+            "problems": check.problems,
+        },
+        "db": {
+            "path": os.path.abspath(database),  # noqa: PTH100 - a link must not be hidden
+            "book_id": identity.book_id if identity is not None else None,
+            "mode": mode,
+            "venue_host": identity.venue_host if identity is not None else None,
+            "has_key": identity is not None and identity.key_fingerprint is not None,
+            "orders": store.order_count(),
+            "entries": store.entry_count(),
+            "cycles": store.cycle_count(),
+        },
+    }
+
+
+def _gates(
+    where: Where, store: SqliteStore, database: Path, last: CycleReport | None, *, running: bool
+) -> tuple[dict[str, bool], tuple[str, ...]]:
+    """The gates now, and what is wrong with the settings; then the last cycle's gates, as far as they are known."""
+    from btcbot.errors import ConfigurationError
+
+    try:
+        loaded = reading.load(where)
+    except ConfigurationError as error:
+        return dict(last.gates) if last is not None else {}, error.lines
+    return dict(reading.gates_now(loaded, store, database, last, running=running)), ()
+
+
+def _pnl(store: SqliteStore, last: CycleReport | None) -> dict[str, Any]:
+    """Realised now; unrealised and equity as of the last cycle, which knew prices; `day` is since its midnight."""
+    from decimal import Decimal
+
+    from btcbot.domain import money
+    from btcbot.services import values
+
+    realized = money.total(position.realized_pnl for position in store.positions().values())
+    unrealized = last.unrealized_pnl_try if last is not None else money.ZERO
+    start = store.value(values.PNL_DAY_START)
+    return {
+        "realized": realized,
+        "unrealized": unrealized,
+        "day": realized + unrealized - Decimal(start) if start is not None else money.ZERO,
+        "day_of": store.value(values.PNL_DAY),
+        "equity": last.equity_try if last is not None else None,
+    }
+
+
+def _cycle(last: CycleReport | None) -> dict[str, Any] | None:
+    if last is None:
+        return None
+    return {
+        "id": last.cycle_id,
+        "number": last.number,
+        "outcome": last.outcome,
+        "reasons": last.reasons,
+        "age_s": _age_s(last.ended_at_ms),
+        "counts": last.counts,
+    }
+
+
+def _age_s(at_ms: int) -> int:
+    return (reading.now_ms() - at_ms) // 1000
+
+
+def _show(report: dict[str, Any]) -> None:
+    running = "no" if not report["running"] else f"yes, pid {report['pid'] or 'unknown'}"
+    pnl, db, kill, check = report["pnl_try"], report["db"], report["kill_file"], report["self_check"]
+    closed = [name for name, is_open in report["gates"].items() if not is_open]
+    output.facts(
+        [
+            ("mode", report["mode"] or "not yet fixed"),
+            ("trading state", " - ".join(filter(None, (report["trading_state"], report["trading_state_reason"])))),
+            ("bot running", running),
+            ("last cycle", _cycle_line(report["last_cycle"])),
+            ("gates closed", ", ".join(closed) or ("none" if report["gates"] else "unknown")),
+            ("kill file", f"ON - {kill['reason']}" if kill["on"] else "off"),
+            ("self-check", _check_line(check)),
+            (
+                "result, TRY",
+                f"{output.amount(pnl['realized'])} realised, {output.amount(pnl['unrealized'])} unrealised",
+            ),
+            ("today, TRY", f"{output.amount(pnl['day'])} (day {pnl['day_of'] or 'not begun'})"),
+            ("equity, TRY", output.amount(pnl["equity"])),
+            ("fills", report["fills"]),
+            ("orders in doubt", report["orders_in_doubt"]),
+            ("in suspense", _amounts(report["suspense"])),
+            (
+                "unexplained",
+                ", ".join(f"{output.amount(d.amount)} {d.asset}" for d in report["discrepancies"]) or "none",
+            ),
+            ("database", f"{db['path']} ({db['mode'] or 'new'}, {db['orders']} orders, {db['entries']} entries)"),
+        ]
+    )
+    for problem in report["settings_problems"]:
+        output.line(f"settings: {problem}; the gates above are the last cycle's")
+    output.table(
+        "positions",
+        ("symbol", "quantity", "average cost"),
+        [(s, output.amount(p["quantity"]), output.amount(p["average_cost"])) for s, p in report["positions"].items()],
+        numbers=("quantity", "average cost"),
+    )
+    output.table(
+        "open orders",
+        ("client order id", "symbol", "side", "price", "quantity", "filled", "status"),
+        [
+            (
+                order.client_order_id,
+                order.symbol,
+                order.side.value,
+                output.amount(order.price),
+                output.amount(order.quantity),
+                output.amount(order.filled_quantity),
+                order.status.value,
+            )
+            for order in report["open_orders"]
+        ],
+        numbers=("price", "quantity", "filled"),
+    )
+
+
+def _cycle_line(cycle: dict[str, Any] | None) -> str:
+    if cycle is None:
+        return "none yet"
+    counts = ", ".join(f"{count} {name}" for name, count in cycle["counts"].items() if count)
+    reasons = "; ".join(cycle["reasons"])
+    told = f"{cycle['id']} {cycle['outcome']}, {output.duration(cycle['age_s'])} ago"
+    return " - ".join(filter(None, (told, counts, reasons)))
+
+
+def _check_line(check: dict[str, Any] | None) -> str:
+    if check is None:
+        return "not run yet"
+    told = f"passed {output.duration(check['age_s'])} ago" if check["passed"] else "FAILED"
+    return " - ".join([told, *check["problems"].values()])
+
+
+def _amounts(amounts: dict[str, Any]) -> str:
+    return ", ".join(f"{output.amount(amount)} {asset}" for asset, amount in sorted(amounts.items())) or "nothing"

@@ -1,0 +1,276 @@
+"""One cycle, top-down. This is the file to open first.
+
+    recover → observe → upkeep → plan → guard → act → account → report
+
+Facts are gathered by services, decisions are values from pure functions, and every write to the venue passes
+`ExecutionService` with a permit that was given for it a moment before. There is no other way to trade in this project:
+a live run, a dry run and the demo are this cycle with other things plugged into the ports.
+
+A cycle ends in one of three ways. It completes; or it observes only, because the venue is in trouble or something is
+not yet explained, and says why; or it halts, because an invariant is broken: then nothing is written to the venue until
+a human has looked at the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from btcbot.decisions.freshness import MarketView
+from btcbot.decisions.risk import RiskFacts
+from btcbot.domain import money
+from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.orders import IN_DOUBT, OPEN
+from btcbot.domain.permit import WriteKind
+from btcbot.domain.reasons import ReasonCode, TradingState
+from btcbot.errors import InvariantBroken, VenueUnavailable
+from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore
+from btcbot.services import values
+from btcbot.services.accounting import AccountingService, PnL, set_trading_state
+from btcbot.services.execution import ExecutionService, ExecutionSummary
+from btcbot.services.gatekeeper import Gatekeeper
+from btcbot.services.market_data import MarketDataService
+from btcbot.services.operator import OperatorService
+from btcbot.services.risk import RiskService
+from btcbot.services.self_check import SelfCheckService
+from btcbot.services.startup_recovery import StartupRecoveryResult, StartupRecoveryService
+from btcbot.services.strategy import StrategyService
+from btcbot.services.sweep import SweepService
+
+#: More unauthorised answers in a row than this, and the key is halted before the venue blocks the address (I17).
+UNAUTHORIZED_MAX = 5
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps, built by `bootstrap`."""
+
+    recovery: StartupRecoveryService
+    market_data: MarketDataService
+    strategy: StrategyService
+    risk: RiskService
+    execution: ExecutionService
+    accounting: AccountingService
+    sweep: SweepService
+    gatekeeper: Gatekeeper
+    self_check: SelfCheckService
+    operator: OperatorService
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """What a cycle has come to so far; the report is made from it however the cycle ends."""
+
+    summary: ExecutionSummary
+    reasons: list[str]
+    recovered: StartupRecoveryResult | None = None
+    view: MarketView | None = None
+    pnl: PnL | None = None
+    intents: int = 0
+    allowed: int = 0
+
+
+def cycle_id_of(number: int) -> str:
+    """Sorts like the number it is made from."""
+    return f"c{number:08d}"
+
+
+class Cycle:
+    def __init__(
+        self,
+        services: Services,
+        store: StateStore,
+        exchange: Exchange,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        mode: str,
+        profile: str,
+        symbols: Sequence[str],
+    ) -> None:
+        self._services = services
+        self._store = store
+        self._exchange = exchange
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._mode = mode
+        self._profile = profile
+        self._symbols = tuple(symbols)
+
+    def run(self) -> CycleReport:
+        """Run one cycle and store its report. Raises StoreFailed: without a record nothing may be done."""
+        started_at_ms, started_ns = self._clock.now_ms(), self._clock.monotonic_ns()
+        number = self.next_number()
+        cycle_id = cycle_id_of(number)
+        progress = Progress(summary=ExecutionSummary(), reasons=[])
+        outcome = CycleOutcome.COMPLETED
+        # Taken before anything is done with it: a cycle that dies in the middle must not lend its name, nor the names
+        # of its intents, to another.
+        with self._store.transaction() as tx:
+            tx.put_value(values.CYCLE_NUMBER, str(number))
+        try:
+            try:
+                self._steps(cycle_id, progress)
+            except VenueUnavailable as unavailable:
+                progress.reasons.append(f"{ReasonCode.VENUE_UNAVAILABLE.value}: {unavailable.reason}")
+                self._halt_when_unauthorized()
+        except InvariantBroken as broken:
+            outcome = CycleOutcome.HALTED
+            progress.reasons.append(str(broken))
+            self._halt(str(broken))
+        if outcome is CycleOutcome.COMPLETED and progress.reasons:
+            outcome = CycleOutcome.OBSERVE_ONLY
+        report = self._report(cycle_id, number, started_at_ms, outcome, progress)
+        self._store_report(report, progress)
+        self._tell(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
+        return report
+
+    def next_number(self) -> int:
+        """Cycles of a database are numbered upwards across restarts; a cycle that died leaves a gap."""
+        return int(self._store.value(values.CYCLE_NUMBER) or 0) + 1
+
+    def _steps(self, cycle_id: str, progress: Progress) -> None:
+        services, summary = self._services, progress.summary
+        services.gatekeeper.self_check_passed = services.self_check.run_if_due().passed
+        services.operator.handle_pending()
+
+        # Recover: bring our record and the venue's lists together before anything new is wished.
+        progress.recovered = recovered = services.recovery.run()
+        self._halt_when_unauthorized()
+        progress.reasons.extend(recovered.observe_only_reasons)
+        account, instruments = recovered.account, services.market_data.get_instruments()
+
+        # Observe: quotes that are fresh and sane; a symbol without one is not traded in this cycle.
+        progress.view = view = services.market_data.get_best_bid_ask(self._symbols)
+
+        # Upkeep: orders that have stood too long.
+        services.execution.cancel_stale_orders(summary)
+
+        # Account: what the positions are worth now; the loss of the day is a limit of risk.
+        progress.pnl = pnl = services.accounting.mark(view.quotes, account, instruments)
+        if not view.quotes:
+            progress.reasons.append(f"{ReasonCode.STALE_QUOTE.value}: no symbol has a usable quote")
+        summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
+        if progress.reasons or summary.closed_gates:
+            return
+
+        # Plan: what the strategy wishes, and where idle cash should go.
+        open_orders = self._store.orders(tuple(OPEN))
+        positions = self._store.positions()
+        taker_rate = services.accounting.fee_rates.taker
+        intents = [
+            *services.strategy.generate(
+                cycle_id, instruments, view.quotes, account, positions, open_orders, taker_rate
+            ),
+            *services.sweep.plan(
+                cycle_id,
+                account,
+                instruments,
+                view.quotes,
+                frozenset(order.symbol for order in open_orders),
+                taker_rate,
+            ),
+        ]
+        progress.intents = len(intents)
+
+        # Guard: every verdict is durable, with its reason, before anything is sent.
+        facts = RiskFacts(
+            now_ms=self._clock.now_ms(),
+            instruments=instruments,
+            quotes=view.quotes,
+            unusable_quotes=view.unusable,
+            account=account,
+            open_orders=open_orders,
+            holds=self._store.holds(),
+            positions=positions,
+            last_order_times_ms=self._store.last_order_times_ms(),
+            daily_pnl=pnl.daily,
+            fee_rates=services.accounting.fee_rates,
+        )
+        allowed = services.risk.filter(intents, facts)
+        progress.allowed = len(allowed)
+
+        # Act: reserve → permit → send once → record, for each.
+        services.execution.execute_intents(allowed, instruments, summary)
+        self._halt_when_unauthorized()
+
+    def _halt_when_unauthorized(self) -> None:
+        in_a_row = self._exchange.health().unauthorized_in_a_row
+        if in_a_row > UNAUTHORIZED_MAX:
+            raise InvariantBroken(
+                "I17_UNAUTHORIZED",
+                f"the venue refused the key {in_a_row} times in a row; check the key, its permissions and the address "
+                "it is bound to, then «btcbot resume --reason …»",
+            )
+
+    def _halt(self, evidence: str) -> None:
+        with self._store.transaction() as tx:
+            set_trading_state(tx, TradingState.HALTED, evidence)
+        self._log.error("halted", evidence=evidence)
+
+    def _report(
+        self, cycle_id: str, number: int, started_at_ms: int, outcome: CycleOutcome, progress: Progress
+    ) -> CycleReport:
+        summary, pnl = progress.summary, progress.pnl
+        counts = {
+            "intents": progress.intents,
+            "allowed": progress.allowed,
+            "submitted": summary.submitted,
+            "accepted": summary.accepted,
+            "refused": summary.refused,
+            "in_doubt": summary.in_doubt,
+            "denied": summary.denied,
+            "simulated": summary.simulated,
+            "cancels": summary.cancels,
+            "fills": progress.recovered.fills_inserted if progress.recovered else 0,
+        }
+        quotes = progress.view.quotes if progress.view else {}
+        return CycleReport(
+            cycle_id=cycle_id,
+            number=number,
+            mode=self._mode,
+            profile=self._profile,
+            outcome=outcome,
+            reasons=(*progress.reasons, *(gate.value for gate in summary.closed_gates)),
+            started_at_ms=started_at_ms,
+            ended_at_ms=self._clock.now_ms(),
+            counts=counts,
+            gates=self._services.gatekeeper.states(),
+            quotes={symbol: (quote.bid, quote.ask) for symbol, quote in quotes.items()},
+            equity_try=pnl.equity if pnl else None,
+            realized_pnl_try=pnl.realized if pnl else money.ZERO,
+            unrealized_pnl_try=pnl.unrealized if pnl else money.ZERO,
+        )
+
+    def _store_report(self, report: CycleReport, progress: Progress) -> None:
+        """The report, the trade cursor and the trading state: one transaction closes the cycle."""
+        state, _ = self._store.trading_state()
+        with self._store.transaction() as tx:
+            tx.insert_cycle(report)
+            if progress.recovered is not None:
+                tx.put_value(values.TRADES_CURSOR_MS, str(progress.recovered.trades_read_to_ms))
+            if state in {TradingState.ACTIVE, TradingState.OBSERVE_ONLY}:
+                observes = report.outcome is CycleOutcome.OBSERVE_ONLY
+                after = TradingState.OBSERVE_ONLY if observes else TradingState.ACTIVE
+                if after is not state:
+                    set_trading_state(tx, after, "; ".join(report.reasons))
+
+    def _tell(self, report: CycleReport, seconds: float) -> None:
+        metrics = self._metrics
+        metrics.count("btcbot_cycles_total", outcome=report.outcome.value)
+        metrics.observe("btcbot_cycle_seconds", seconds)
+        metrics.gauge("btcbot_orders_open", len(self._store.orders(tuple(OPEN))))
+        metrics.gauge("btcbot_orders_in_doubt", len(self._store.orders(tuple(IN_DOUBT))))
+        for gate, is_open in report.gates.items():
+            metrics.gauge("btcbot_gate_open", int(is_open), gate=gate)
+        state, _ = self._store.trading_state()
+        for one in TradingState:
+            metrics.gauge("btcbot_trading_state", int(one is state), state=one.value)
+        log = self._log.info if report.outcome is CycleOutcome.COMPLETED else self._log.warning
+        log(
+            "cycle_ended",
+            outcome=report.outcome.value,
+            reasons=list(report.reasons),
+            seconds=round(seconds, 4),
+            **{name: count for name, count in report.counts.items() if count},
+        )

@@ -1,0 +1,293 @@
+"""Booking: how trades, transfers and differences become entries.
+
+Every function returns values; the shell writes each of them in one transaction. Entry ids are made from what is booked
+(`fill:<trade id>`), so booking the same thing twice is impossible whatever the venue repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import combinations, product
+from typing import Final
+
+import msgspec
+
+from btcbot.decisions.fees import FeeRates, hold_amount
+from btcbot.domain import money
+from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.book import Discrepancy
+from btcbot.domain.fills import Fill, VenueTrade
+from btcbot.domain.intents import Side
+from btcbot.domain.ledger import Account, Entry, EntryKind, Hold, Posting
+from btcbot.domain.orders import IN_DOUBT, REOPENABLE, Order, OrderEvent, OrderStatus, apply, apply_fill
+from btcbot.domain.positions import Position, after_adoption, after_fill
+from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.venue import Transfer
+from btcbot.errors import InvariantBroken
+
+#: Balances and trades are read one after the other and may lag each other by this much.
+READ_MARGIN_MS: Final = 2_000
+#: A difference that lasts is believed after this many equal observations (and the settle horizon).
+OBSERVATIONS_MIN: Final = 3
+#: Unbooked transfers beyond this are not searched for a combination: the newest matter.
+TRANSFERS_SEARCHED_MAX: Final = 8
+
+
+class FillBooking(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one fill changes; written in one transaction or not at all."""
+
+    fill: Fill
+    entry: Entry
+    order: Order
+    hold: Hold
+    position: Position
+
+
+def book_fill(
+    trade: VenueTrade, order: Order, position: Position | None, fee_rates: FeeRates, at_ms: int
+) -> FillBooking:
+    """A trade of one of our orders. An order that we had doubted or given up is seen by this very trade."""
+    if (trade.symbol, trade.side) != (order.symbol, order.side):
+        raise InvariantBroken(
+            "I2_FILL",
+            f"trade {trade.trade_id} is a {trade.side} of {trade.symbol}, its order {order.client_order_id} is a "
+            f"{order.side} of {order.symbol}",
+        )
+    if order.status in IN_DOUBT or order.status in REOPENABLE:
+        order = adopted(order, trade.venue_order_id, at_ms)
+    if order.venue_order_id is None:
+        order = msgspec.structs.replace(order, venue_order_id=trade.venue_order_id)
+    if order.venue_order_id != trade.venue_order_id:
+        raise InvariantBroken(
+            "I1_TWO_ORDERS",
+            f"client order id {order.client_order_id} traded as venue orders {order.venue_order_id} and "
+            f"{trade.venue_order_id}",
+        )
+    late = order.status is OrderStatus.CANCELED
+    after = apply_fill(order, trade.quantity, at_ms)
+    if late:
+        after = msgspec.structs.replace(after, reason=ReasonCode.LATE_FILL.value)
+    fill = Fill(
+        trade_id=trade.trade_id,
+        client_order_id=order.client_order_id,
+        symbol=trade.symbol,
+        side=trade.side,
+        price=trade.price,
+        quantity=trade.quantity,
+        fee=trade.fee,
+        tax=trade.tax,
+        at_ms=trade.at_ms,
+    )
+    return FillBooking(
+        fill=fill,
+        entry=_trade_entry(trade, f"fill:{trade.trade_id}", EntryKind.FILL, Account.MARKET),
+        order=after,
+        hold=hold_for(after, trade.base, trade.quote, fee_rates),
+        position=after_fill(position or Position(symbol=trade.symbol), fill),
+    )
+
+
+def adopted(order: Order, venue_order_id: str, at_ms: int) -> Order:
+    """The order after the venue showed it: ACCEPTED, with its venue order id, its evidence of absence void."""
+    if order.status is OrderStatus.SUBMITTED:
+        order = apply(order, OrderEvent.DOUBT, at_ms)
+    seen = apply(order, OrderEvent.SEEN, at_ms, reason=ReasonCode.ADOPTED.value)
+    return msgspec.structs.replace(seen, venue_order_id=venue_order_id, absent_count=0, absent_since_ms=None)
+
+
+def hold_for(order: Order, base: str, quote: str, fee_rates: FeeRates) -> Hold:
+    """I10: an open order has its hold, a closed one has none."""
+    amount = hold_amount(order.side, order.price, order.leaves_quantity, fee_rates) if order.is_open else money.ZERO
+    asset = quote if order.side is Side.BUY else base
+    return Hold(client_order_id=order.client_order_id, asset=asset, amount=amount)
+
+
+def book_foreign(trade: VenueTrade) -> Entry:
+    """A trade of an order that is not ours: it moves the balance, never our position."""
+    return _trade_entry(trade, f"foreign:{trade.trade_id}", EntryKind.FOREIGN, Account.FOREIGN)
+
+
+def _trade_entry(trade: VenueTrade, entry_id: str, kind: EntryKind, counter: Account) -> Entry:
+    sign = 1 if trade.side is Side.BUY else -1
+    base, value = sign * trade.quantity, sign * trade.value
+    postings = [
+        Posting(Account.VENUE, trade.base, base),
+        Posting(counter, trade.base, -base),
+        Posting(Account.VENUE, trade.quote, -value - trade.fee - trade.tax),
+        Posting(counter, trade.quote, value),
+        Posting(Account.FEE, trade.quote, trade.fee),
+        Posting(Account.TAX, trade.quote, trade.tax),
+    ]
+    return Entry(
+        entry_id=entry_id,
+        kind=kind,
+        at_ms=trade.at_ms,
+        postings=tuple(posting for posting in postings if posting.amount),
+        memo=f"{trade.side} {money.plain(trade.quantity)} {trade.symbol} at {money.plain(trade.price)}",
+    )
+
+
+def book_opening(account: AccountSnapshot, at_ms: int) -> Sequence[Entry]:
+    """What was there before this database began, once for each asset. Equity without a position."""
+    return [
+        _two_sided(
+            f"opening:{asset}", EntryKind.OPENING, at_ms, Account.OPENING, asset, balance.total, "opening balance"
+        )
+        for asset, balance in sorted(account.balances.items())
+        if balance.total
+    ]
+
+
+def book_adoption(
+    entry_id: str, position: Position | None, symbol: str, base: str, quantity: Decimal, cost: Decimal, at_ms: int
+) -> tuple[Entry, Position]:
+    """Hand `quantity` that was bought elsewhere for `cost` (quote, in all) to the bot's position."""
+    entry = Entry(
+        entry_id=entry_id,
+        kind=EntryKind.ADOPTION,
+        at_ms=at_ms,
+        postings=(Posting(Account.OPENING, base, quantity), Posting(Account.ADOPTED, base, -quantity)),
+        memo=f"adopted {money.plain(quantity)} {symbol} at a cost of {money.plain(cost)}",
+    )
+    return entry, after_adoption(position or Position(symbol=symbol), quantity, cost)
+
+
+def _two_sided(
+    entry_id: str, kind: EntryKind, at_ms: int, counter: Account, asset: str, amount: Decimal, memo: str
+) -> Entry:
+    """`amount` comes to the venue out of `counter`."""
+    postings = (Posting(Account.VENUE, asset, amount), Posting(counter, asset, -amount))
+    return Entry(entry_id=entry_id, kind=kind, at_ms=at_ms, postings=postings, memo=memo)
+
+
+def differences(books: Mapping[str, Decimal], account: AccountSnapshot) -> Mapping[str, Decimal]:
+    """Venue minus books, for each asset of either where they differ."""
+    found: dict[str, Decimal] = {}
+    for asset in sorted({*books, *account.balances}):
+        amount = account.total(asset) - books.get(asset, money.ZERO)
+        if amount:
+            found[asset] = amount
+    return found
+
+
+def match_transfers(asset: str, difference: Decimal, candidates: Sequence[Transfer]) -> Sequence[Entry]:
+    """The unbooked transfers that explain `difference` exactly, as entries; nothing when none do.
+
+    The balance is the evidence: a transfer is booked when the money has really moved. Whether the listed amount already
+    contains the fee is not documented, so both readings are tried, the fewest transfers first.
+    """
+    mine = [transfer for transfer in candidates if transfer.asset == asset]
+    mine = sorted(mine, key=lambda transfer: transfer.at_ms)[-TRANSFERS_SEARCHED_MAX:]
+    for size in range(1, len(mine) + 1):
+        for chosen in combinations(mine, size):
+            for fee_apart in product((True, False), repeat=size):
+                if any(apart and not transfer.fee for apart, transfer in zip(fee_apart, chosen, strict=True)):
+                    continue  # without a fee both readings are one
+                moved = [
+                    transfer.amount - transfer.fee if apart else transfer.amount
+                    for apart, transfer in zip(fee_apart, chosen, strict=True)
+                ]
+                if money.total(moved) == difference:
+                    return [_transfer_entry(transfer, amount) for transfer, amount in zip(chosen, moved, strict=True)]
+    return []
+
+
+def _transfer_entry(transfer: Transfer, moved: Decimal) -> Entry:
+    postings = [
+        Posting(Account.VENUE, transfer.asset, moved),
+        Posting(Account.TRANSFERS, transfer.asset, -moved - transfer.fee),
+        Posting(Account.FEE, transfer.asset, transfer.fee),
+    ]
+    return Entry(
+        entry_id=f"transfer:{transfer.transfer_id}",
+        kind=EntryKind.TRANSFER,
+        at_ms=transfer.at_ms,
+        postings=tuple(posting for posting in postings if posting.amount),
+        memo=f"{transfer.kind} of {money.plain(abs(transfer.amount))} {transfer.asset}",
+    )
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison of books and venue concludes.
+
+    `entries` to write, `discrepancies` to keep watching, `unexplained` assets that stop new orders until they settle.
+    """
+
+    entries: Sequence[Entry]
+    discrepancies: Sequence[Discrepancy]
+    unexplained: tuple[str, ...]
+
+
+def reconcile(
+    found: Mapping[str, Decimal],
+    before: Sequence[Discrepancy],
+    busy_assets: frozenset[str],
+    candidates: Sequence[Transfer],
+    suspense: Mapping[str, Decimal],
+    now_ms: int,
+    settle_horizon_ms: int,
+) -> Reconciliation:
+    """Judge each difference: explained by transfers, still settling, or to be put in suspense.
+
+    `busy_assets` had own orders or trades around the moment of the read: their difference may be nothing but the lag
+    between two lists, so it is watched and not judged. A difference that is the exact opposite of what lies in suspense
+    clears it: what had been missing has turned up.
+    """
+    earlier = {discrepancy.asset: discrepancy for discrepancy in before}
+    entries: list[Entry] = []
+    watched: list[Discrepancy] = []
+    unexplained: list[str] = []
+    for asset, amount in found.items():
+        matched = match_transfers(asset, amount, candidates)
+        if matched:
+            entries.extend(matched)
+            continue
+        last = earlier.get(asset)
+        if last is not None and last.amount == amount:
+            seen = last if asset in busy_assets else msgspec.structs.replace(last, seen_count=last.seen_count + 1)
+        else:
+            seen = Discrepancy(asset=asset, amount=amount, first_seen_ms=now_ms, seen_count=1)
+        settled = seen.seen_count >= OBSERVATIONS_MIN and now_ms - seen.first_seen_ms >= settle_horizon_ms
+        if settled and asset not in busy_assets:
+            clears = suspense.get(asset, money.ZERO) == amount
+            entry_id = f"suspense:{asset}:{now_ms}"
+            memo = "what was in suspense has turned up" if clears else "nobody has explained this difference"
+            entries.append(_two_sided(entry_id, EntryKind.SUSPENSE, now_ms, Account.SUSPENSE, asset, amount, memo))
+            continue
+        watched.append(seen)
+        if seen.seen_count >= OBSERVATIONS_MIN - 1:
+            unexplained.append(asset)
+    return Reconciliation(entries=entries, discrepancies=watched, unexplained=tuple(unexplained))
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A human's word for an amount in suspense."""
+
+    entry_id: str
+    meaning: str  # deposit | withdrawal | fee
+    reason: str
+
+
+EXPLANATION_ACCOUNTS: Final[Mapping[str, Account]] = {
+    "deposit": Account.TRANSFERS,
+    "withdrawal": Account.TRANSFERS,
+    "fee": Account.FEE,
+}
+
+
+def book_explanation(suspense_entry: Entry, explanation: Explanation, at_ms: int) -> Entry:
+    """Move what `suspense_entry` put into suspense to the account that the operator names."""
+    account = EXPLANATION_ACCOUNTS[explanation.meaning]
+    postings: list[Posting] = []
+    for posting in suspense_entry.postings:
+        if posting.account is Account.SUSPENSE:
+            postings.append(Posting(Account.SUSPENSE, posting.asset, -posting.amount))
+            postings.append(Posting(account, posting.asset, posting.amount))
+    return Entry(
+        entry_id=explanation.entry_id,
+        kind=EntryKind.EXPLANATION,
+        at_ms=at_ms,
+        postings=tuple(postings),
+        memo=f"{explanation.meaning}: {explanation.reason}",
+    )

@@ -1,0 +1,47 @@
+"""Which quotes may be traded on. Stale, crossed and missing ones may not (I15)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from btcbot.domain import money
+from btcbot.domain.market import Quote
+from btcbot.domain.reasons import ReasonCode
+
+
+class MarketView(msgspec.Struct, frozen=True, kw_only=True):
+    """Trusted quotes by symbol, and for each other wanted symbol why it has none."""
+
+    quotes: Mapping[str, Quote]
+    unusable: Mapping[str, ReasonCode]
+
+    @property
+    def stale_rate(self) -> Decimal:
+        """Share of wanted symbols without a usable quote, 0 to 1."""
+        wanted = len(self.quotes) + len(self.unusable)
+        return money.divide_half_even(Decimal(len(self.unusable)), Decimal(wanted), 4) if wanted else money.ZERO
+
+
+def quote_age_ms(quote: Quote, now_ms: int, venue_time_ms: int) -> int:
+    """Age by the worse of the two clocks: since it arrived here, and since the venue made it."""
+    return max(now_ms - quote.received_at_ms, venue_time_ms - quote.venue_time_ms)
+
+
+def judge(
+    wanted: Sequence[str], quotes: Mapping[str, Quote], now_ms: int, venue_time_ms: int, quote_age_ms_max: int
+) -> MarketView:
+    """Split the wanted symbols into those with a fresh, sane quote and those without."""
+    usable: dict[str, Quote] = {}
+    unusable: dict[str, ReasonCode] = {}
+    for symbol in wanted:
+        quote = quotes.get(symbol)
+        if quote is None or quote_age_ms(quote, now_ms, venue_time_ms) > quote_age_ms_max:
+            unusable[symbol] = ReasonCode.STALE_QUOTE
+        elif not quote.is_sane:
+            unusable[symbol] = ReasonCode.CROSSED_QUOTE
+        else:
+            usable[symbol] = quote
+    return MarketView(quotes=usable, unusable=unusable)

@@ -1,0 +1,61 @@
+"""Sweep: spend idle cash above a target evenly over the symbols, with resting bids below the market.
+
+Off by default. Its plan is a list of intents like any strategy's: it goes through the same risk and the same gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from btcbot.domain import money
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.intents import Intent, Side
+from btcbot.domain.market import Quote
+
+
+def plan(
+    cycle_id: str,
+    free: Decimal,
+    cash_target: Decimal,
+    offset_bps: Decimal,
+    taker_rate: Decimal,
+    instruments: Mapping[str, Instrument],
+    quotes: Mapping[str, Quote],
+    busy_symbols: frozenset[str],
+) -> Sequence[Intent]:
+    """Buys that bring free quote currency down to `cash_target`, fee included.
+
+    The cash is split evenly; when an even share would be below a venue's minimum, fewer symbols (in alphabetical order)
+    get a share that is not.
+    """
+    symbols = sorted(symbol for symbol in quotes if symbol in instruments and symbol not in busy_symbols)
+    excess = free - cash_target
+    while symbols and excess > 0:
+        share = money.divide_down(excess, Decimal(len(symbols)), 2)
+        intents = [_bid(cycle_id, instruments[s], quotes[s], share, offset_bps, taker_rate) for s in symbols]
+        if all(intent is not None for intent in intents):
+            return [intent for intent in intents if intent is not None]
+        symbols.pop()
+    return []
+
+
+def _bid(
+    cycle_id: str, instrument: Instrument, quote: Quote, share: Decimal, offset_bps: Decimal, taker_rate: Decimal
+) -> Intent | None:
+    price = instrument.price_down(quote.bid * (money.ONE - offset_bps * money.BPS))
+    if price <= 0:
+        return None
+    quantity = money.divide_down(share, price * (money.ONE + taker_rate), instrument.quantity_scale)
+    if price * quantity < instrument.value_min:
+        return None
+    return Intent(
+        intent_id=f"{cycle_id}:sweep:{instrument.symbol}:{Side.BUY}",
+        cycle_id=cycle_id,
+        strategy="sweep",
+        symbol=instrument.symbol,
+        side=Side.BUY,
+        price=price,
+        quantity=quantity,
+        why=f"sweep {money.plain(share)} of idle cash",
+    )

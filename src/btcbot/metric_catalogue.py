@@ -1,0 +1,86 @@
+"""Every metric that btcbot records: name, kind, labels, meaning. Pure data.
+
+A metric that is not listed here cannot be recorded: an unknown name or label is a programming error and fails at once,
+in every implementation, so that no dashboard waits for a series that a typing slip has renamed. The reference page
+`docs/reference/metrics.md` is written from this table, and a test records each of its lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+__all__ = ["CATALOGUE", "SECONDS_BUCKETS", "Metric", "MetricKind", "metric"]
+
+
+class MetricKind(Enum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One line of the catalogue."""
+
+    name: str
+    kind: MetricKind
+    labels: tuple[str, ...]
+    help: str
+
+
+# Upper bounds, in seconds, of the classes of every histogram: from one transaction to one slow cycle.
+SECONDS_BUCKETS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+
+_C, _G, _H = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
+
+_METRICS: Final = (
+    Metric("btcbot_cycles_total", _C, ("outcome",), "Cycles, by how they ended."),
+    Metric("btcbot_cycle_seconds", _H, (), "Time of one cycle, in seconds."),
+    Metric("btcbot_intents_total", _C, ("symbol", "side"), "Intents of the strategy."),
+    Metric("btcbot_verdicts_total", _C, ("verdict", "reason"), "Verdicts of risk on intents, with their reason."),
+    Metric("btcbot_orders_submitted_total", _C, ("symbol", "side"), "Orders sent to the venue."),
+    Metric("btcbot_order_outcomes_total", _C, ("outcome",), "Orders sent, by what became of the sending."),
+    Metric("btcbot_orders_open", _G, (), "Own orders that rest at the venue."),
+    Metric("btcbot_orders_in_doubt", _G, (), "Orders sent whose fate is not proven."),
+    Metric("btcbot_cancels_total", _C, ("outcome",), "Cancels sent, by what became of them."),
+    Metric("btcbot_fills_total", _C, ("symbol", "side"), "Fills booked."),
+    Metric("btcbot_fees_paid_total", _C, ("asset",), "Fees and tax paid, in units of the asset."),
+    Metric("btcbot_gate_open", _G, ("gate",), "1 when the gate lets orders pass, 0 when it is closed."),
+    Metric("btcbot_trading_state", _G, ("state",), "1 for the present trading state, 0 for all others."),
+    Metric("btcbot_venue_requests_total", _C, ("endpoint", "result"), "Requests to the venue, by their result."),
+    Metric("btcbot_venue_request_seconds", _H, ("endpoint",), "Time of one request, to its last byte, in seconds."),
+    Metric("btcbot_venue_retries_total", _C, ("endpoint",), "Reads that were tried again."),
+    Metric("btcbot_rate_limit_wait_seconds", _H, ("endpoint",), "Wait of requests for the venue's limits, in seconds."),
+    Metric("btcbot_breaker_open", _G, ("endpoint",), "1 while the endpoint is left alone after rate-limit answers."),
+    Metric("btcbot_clock_skew_ms", _G, (), "The venue's clock minus ours, in milliseconds."),
+    Metric(
+        "btcbot_stale_market_data_rate", _G, (), "Share of the symbols, 0 to 1, whose quote was too old or missing."
+    ),
+    Metric("btcbot_quote_age_ms", _G, ("symbol",), "Age of the quote that the cycle decided on, in milliseconds."),
+    Metric("btcbot_reconcile_seconds", _H, (), "Time to compare books and venue, in seconds."),
+    Metric("btcbot_suspense", _G, ("asset",), "Balance that nobody has explained yet, in units of the asset."),
+    Metric("btcbot_position_quantity", _G, ("symbol",), "Position, in units of the base asset."),
+    Metric("btcbot_realized_pnl_try", _G, (), "Realised profit and loss, in TRY."),
+    Metric("btcbot_unrealized_pnl_try", _G, (), "Unrealised profit and loss, in TRY."),
+    Metric("btcbot_store_transaction_seconds", _H, (), "Time of one durable transaction, in seconds."),
+    Metric("btcbot_submit_path_seconds", _H, (), "Time from verdict to recorded outcome of an order, in seconds."),
+)
+
+CATALOGUE: Final[Mapping[str, Metric]] = {entry.name: entry for entry in _METRICS}
+
+
+def metric(name: str, kind: MetricKind, labels: Collection[str]) -> Metric:
+    """The catalogue's line for this use of a metric. Fails when name, kind or labels are not as listed."""
+    entry = CATALOGUE.get(name)
+    assert entry is not None, f"metric {name} is not in the catalogue"
+    assert entry.kind is kind, f"metric {name} is a {entry.kind.value}, not a {kind.value}"
+    assert len(labels) == len(entry.labels) and all(label in labels for label in entry.labels), (
+        f"metric {name} has the labels {entry.labels}, not {tuple(labels)}"
+    )
+    return entry

@@ -1,0 +1,266 @@
+"""The sockets of the core: what it needs from the world, and the sentence that an implementer needs for each.
+
+Live, dry-run, demo and simulation differ only in what is plugged in here. Every implementation of a port passes the
+same contract suite (`tests/contract`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.book import BookIdentity as BookIdentity
+from btcbot.domain.book import Discrepancy as Discrepancy
+from btcbot.domain.cycles import CycleReport, Verdict
+from btcbot.domain.fills import Fill, VenueTrade
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.ledger import Account, Entry, Hold
+from btcbot.domain.market import Quote
+from btcbot.domain.orders import Order, OrderStatus
+from btcbot.domain.outcomes import CancelOutcome, SubmitOutcome
+from btcbot.domain.permit import Permit
+from btcbot.domain.positions import Position
+from btcbot.domain.reasons import TradingState
+from btcbot.domain.venue import Transfer, VenueOrder
+
+
+class StopSignal(Protocol):
+    """Set once when the process is asked to end. Waits return early when it is set."""
+
+    def is_set(self) -> bool: ...
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Clock(Protocol):
+    """Wall time for stamps, monotonic time for durations. Wall time may step; monotonic time never does."""
+
+    def now_ms(self) -> int:
+        """Unix time in milliseconds, UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds from an arbitrary start, never going back."""
+        ...
+
+    def sleep(self, seconds: float, stop: StopSignal) -> bool:
+        """Wait, or return early; True when `stop` is set."""
+        ...
+
+
+class VenueHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the venue answers lately. `clock_skew_ms` is venue minus ours, None before the first measurement."""
+
+    clock_skew_ms: int | None = None
+    endpoints_closed: tuple[str, ...] = ()
+    unauthorized_in_a_row: int = 0
+
+
+class Exchange(Protocol):
+    """The venue. Reads may be retried inside and raise VenueUnavailable; writes are tried exactly once and never raise.
+
+    A read raises `VenueUnavailable` for anything that is the venue's or the network's trouble (time-out, 5xx, rate
+    limit, an answer that cannot be read), after at most the retries that the cycle's budget allows. Nothing else.
+    """
+
+    def venue_time_ms(self) -> int:
+        """The venue's clock now, as estimated; measures it first when the estimate is older than its interval."""
+        ...
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        """All listed pairs by symbol. May be as old as the rules cache allows."""
+        ...
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Best bid and ask of each symbol; a symbol without a readable book is left out."""
+        ...
+
+    def balances(self) -> AccountSnapshot: ...
+
+    def open_orders(self, symbol: str | None = None) -> Sequence[VenueOrder]:
+        """Every open order of the account (or of one symbol), foreign ones too. May lag behind writes."""
+        ...
+
+    def all_orders(self, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
+        """A complete listing of one symbol since a time, whatever the status, paged to its end. May lag."""
+        ...
+
+    def order(self, venue_order_id: str) -> VenueOrder | None:
+        """One order, or None when the venue says that it knows no such id."""
+        ...
+
+    def trades(self, since_ms: int) -> Sequence[VenueTrade]:
+        """Account-wide trades since a time, complete for what the venue lists. May repeat, be late, out of order."""
+        ...
+
+    def trades_of(self, venue_order_id: str) -> Sequence[VenueTrade]:
+        """Trades of one order, whatever their age."""
+        ...
+
+    def transfers(self, since_ms: int) -> Sequence[Transfer]:
+        """Deposits and withdrawals, crypto and fiat, since a time."""
+        ...
+
+    def submit(self, order: Order, permit: Permit) -> SubmitOutcome:
+        """Send the order, once. Called at most once for an order; never retried by anyone. Never raises."""
+        ...
+
+    def cancel(self, order: Order, permit: Permit) -> CancelOutcome:
+        """Ask for cancellation of a working order. Harmless to repeat. Never raises."""
+        ...
+
+    def take_stamp(self) -> int:
+        """The stamp (venue time in ms, strictly increasing) that the next `submit` signs and that its row records.
+
+        Raises VenueUnavailable while the stamp would run too far ahead of venue time.
+        """
+        ...
+
+    def health(self) -> VenueHealth: ...
+
+    def close(self) -> None:
+        """Release connections; harmless to repeat."""
+        ...
+
+
+class KillSwitch(Protocol):
+    """The operator's brake, asked before every write. Anything unreadable counts as on."""
+
+    def is_on(self) -> tuple[bool, str]:
+        """Whether it is on, and why."""
+        ...
+
+    def turn_on(self, reason: str, at_ms: int) -> None: ...
+    def turn_off(self) -> None: ...
+
+
+class WriterLock(Protocol):
+    """The right of this process to write, for its database and its API key."""
+
+    def is_held(self) -> bool: ...
+
+
+class Metrics(Protocol):
+    """Counters, gauges and histograms by the names of `metric_catalogue`; an unknown name is a programming error."""
+
+    def count(self, name: str, amount: int | Decimal = 1, **labels: str) -> None: ...
+    def gauge(self, name: str, value: Decimal | int | float, **labels: str) -> None: ...
+    def observe(self, name: str, value: float, **labels: str) -> None: ...
+    def flush(self, timeout_s: float) -> None: ...
+
+
+class Log(Protocol):
+    """Structured events: a name and fields. `structlog`'s bound logger is one."""
+
+    def debug(self, event: str, **fields: object) -> object: ...
+    def info(self, event: str, **fields: object) -> object: ...
+    def warning(self, event: str, **fields: object) -> object: ...
+    def error(self, event: str, **fields: object) -> object: ...
+
+
+class Transaction(Protocol):
+    """Writes of one atomic unit: all of them are durable when the block ends, or none ever happened."""
+
+    def insert_order(self, order: Order) -> None:
+        """A new row; a client order id that exists is an IntegrityError of the unit, never an overwrite."""
+        ...
+
+    def update_order(self, order: Order) -> None:
+        """Replace the mutable part of an existing row."""
+        ...
+
+    def put_hold(self, hold: Hold) -> None:
+        """Set the hold of an order; amount zero releases it."""
+        ...
+
+    def insert_fill(self, fill: Fill) -> bool:
+        """False when this trade id is already booked: then nothing else of this fill may be written."""
+        ...
+
+    def insert_entry(self, entry: Entry) -> bool:
+        """False when this entry id is already booked."""
+        ...
+
+    def put_position(self, position: Position) -> None: ...
+    def insert_verdict(self, verdict: Verdict) -> None: ...
+    def insert_cycle(self, report: CycleReport) -> None: ...
+    def put_discrepancies(self, discrepancies: Sequence[Discrepancy]) -> None:
+        """Replace the whole set."""
+        ...
+
+    def put_value(self, key: str, value: str) -> None:
+        """A named control or mark (`trading_state`, `nonce_mark_ms`, `trades_cursor_ms`, …)."""
+        ...
+
+    def put_identity(self, identity: BookIdentity) -> None: ...
+
+
+class StateStore(Protocol):
+    """Everything that must survive. One writer; every write inside `transaction()`, durable through power loss.
+
+    Raises StoreFailed for anything that goes wrong below (disk full, I/O error, busy beyond its time): the caller stops
+    writing to the venue. Reads see the last committed state, and inside a transaction its own writes.
+    """
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def identity(self) -> BookIdentity | None:
+        """None for a database that has just been made."""
+        ...
+
+    def order(self, client_order_id: str) -> Order | None: ...
+    def order_by_venue_id(self, venue_order_id: str) -> Order | None: ...
+    def orders(self, statuses: Sequence[OrderStatus], since_ms: int = 0) -> Sequence[Order]:
+        """Orders in any of `statuses` updated at or after `since_ms`, oldest first."""
+        ...
+
+    def recent_orders(self, limit: int) -> Sequence[Order]:
+        """Newest first."""
+        ...
+
+    def order_count(self) -> int: ...
+    def last_order_times_ms(self) -> Mapping[tuple[str, str], int]:
+        """(symbol, side) → creation time of the newest order that was not denied: what a cooldown counts from."""
+        ...
+
+    def holds(self) -> Mapping[str, Hold]:
+        """Unreleased holds by client order id."""
+        ...
+
+    def has_fill(self, trade_id: str) -> bool: ...
+    def fills(self, since_ms: int = 0, limit: int | None = None) -> Sequence[Fill]:
+        """Oldest first by venue time; with a limit the newest ones."""
+        ...
+
+    def fills_of(self, client_order_id: str) -> Sequence[Fill]: ...
+    def fill_count(self) -> int: ...
+    def has_entry(self, entry_id: str) -> bool: ...
+    def entry(self, entry_id: str) -> Entry | None: ...
+    def entries(self, limit: int | None = None) -> Sequence[Entry]:
+        """Oldest first; with a limit the newest ones."""
+        ...
+
+    def entry_count(self) -> int: ...
+    def account_balances(self, account: Account) -> Mapping[str, Decimal]:
+        """Sum of postings for each asset (kept by the store, equal to the fold of all entries)."""
+        ...
+
+    def positions(self) -> Mapping[str, Position]: ...
+    def verdicts(self, cycle_id: str) -> Sequence[Verdict]: ...
+    def cycles(self, limit: int) -> Sequence[CycleReport]:
+        """Newest first."""
+        ...
+
+    def cycle(self, cycle_id: str) -> CycleReport | None: ...
+    def cycle_count(self) -> int: ...
+    def discrepancies(self) -> Sequence[Discrepancy]: ...
+    def value(self, key: str) -> str | None: ...
+    def trading_state(self) -> tuple[TradingState, str]:
+        """State and reason; ACTIVE with an empty reason in a new database."""
+        ...
+
+    def close(self) -> None: ...

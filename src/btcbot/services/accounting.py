@@ -1,0 +1,311 @@
+"""AccountingService: books what the venue tells, and compares the books with what it holds.
+
+Trades of our orders become fills, entries, holds and positions, one transaction for each fill. Trades of others move
+the balance only. What then still differs from the venue's balances is explained by transfers, watched while it may be
+lag between two lists, and put into suspense when nobody can explain it, which freezes new orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from btcbot.decisions import booking, fees
+from btcbot.decisions.fees import FeeRates
+from btcbot.domain import money
+from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.fills import VenueTrade
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.ledger import Account
+from btcbot.domain.market import Quote
+from btcbot.domain.orders import IN_DOUBT, Order, book_of
+from btcbot.domain.positions import Position
+from btcbot.domain.reasons import TradingState
+from btcbot.domain.venue import Transfer, VenueOrder
+from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
+from btcbot.services import values
+
+#: How far behind the cursor the trade list is read again: trades may be listed late and out of order.
+TRADES_LOOKBACK_MS: Final = 600_000
+#: Transfers may carry a time before their money moved.
+TRANSFERS_LOOKBACK_MS: Final = 86_400_000
+#: Own trades that are looked at to correct the fee rates.
+FEE_SAMPLES: Final = 200
+SEEN_TRADES_MAX: Final = 20_000
+
+
+class PnL(msgspec.Struct, frozen=True, kw_only=True):
+    """In TRY. `daily` is realised plus unrealised since midnight in Istanbul; `equity` None without all quotes."""
+
+    realized: Decimal
+    unrealized: Decimal
+    daily: Decimal
+    equity: Decimal | None
+    day: str
+
+
+class AccountingService:
+    def __init__(
+        self,
+        store: StateStore,
+        exchange: Exchange,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        book_id: str,
+        configured_rates: FeeRates,
+        settle_horizon_ms: int,
+        quote_asset: str,
+        adopt_unknown: Callable[[VenueOrder], Order],
+    ) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._book_id = book_id
+        self._settle_horizon_ms = settle_horizon_ms
+        self._quote_asset = quote_asset
+        self._adopt_unknown = adopt_unknown
+        self._seen: dict[str, None] = {}
+        self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def opening_at_ms(self) -> int | None:
+        """Venue time of the opening balances, None for a database that has not seen the account yet."""
+        text = self._store.value(values.OPENING_AT_MS)
+        return int(text) if text is not None else None
+
+    def book_opening(self, account: AccountSnapshot, asked_at_venue_ms: int) -> None:
+        """What the account held before this database began, once."""
+        with self._store.transaction() as tx:
+            for entry in booking.book_opening(account, asked_at_venue_ms):
+                tx.insert_entry(entry)
+            tx.put_value(values.OPENING_AT_MS, str(asked_at_venue_ms))
+            tx.put_value(values.TRADES_CURSOR_MS, str(asked_at_venue_ms))
+        self._log.info("opening_booked", assets=sorted(account.balances))
+
+    # -- trades --------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> tuple[int, int, frozenset[str]]:
+        """Read the trade list and book what is new.
+
+        Gives the number of new fills, the venue time up to which the list was read, and the assets that moved so lately
+        that balances and trades may not agree yet.
+        """
+        opening_at_ms = self.opening_at_ms()
+        assert opening_at_ms is not None, "the opening is booked before any trade"
+        asked_at_ms = self._exchange.venue_time_ms()
+        cursor_ms = int(self._store.value(values.TRADES_CURSOR_MS) or opening_at_ms)
+        trades = self._exchange.trades(max(opening_at_ms, cursor_ms - TRADES_LOOKBACK_MS))
+        booked = self.book_trades(trade for trade in trades if trade.at_ms >= opening_at_ms)
+        moving = frozenset(
+            asset
+            for trade in trades
+            if trade.at_ms >= asked_at_ms - booking.READ_MARGIN_MS
+            for asset in (trade.base, trade.quote)
+        )
+        return booked, asked_at_ms, moving
+
+    def book_trades(self, trades: Iterable[VenueTrade]) -> int:
+        """Book each trade that is not booked yet, oldest first; the number of new fills of our own."""
+        booked = 0
+        for trade in sorted(trades, key=lambda trade: (trade.at_ms, trade.trade_id)):
+            if trade.trade_id not in self._seen:
+                booked += self._book(trade)
+        return booked
+
+    def _book(self, trade: VenueTrade) -> int:
+        if self._store.has_fill(trade.trade_id) or self._store.has_entry(f"foreign:{trade.trade_id}"):
+            self._remember(trade.trade_id)
+            return 0
+        is_disowned = self._store.value(values.disowned(trade.venue_order_id)) is not None
+        order = None if is_disowned else self._order_of(trade)
+        if order is None:
+            if not is_disowned and self._is_of_this_book(trade):
+                return 0  # ours, and the venue cannot show the order yet: the trade is listed again next time
+            with self._store.transaction() as tx:
+                tx.insert_entry(booking.book_foreign(trade))
+            self._log.info("foreign_trade_booked", trade_id=trade.trade_id, symbol=trade.symbol)
+            self._remember(trade.trade_id)
+            return 0
+        position = self._store.positions().get(order.symbol)
+        done = booking.book_fill(trade, order, position, self.fee_rates, self._clock.now_ms())
+        with self._store.transaction() as tx:
+            if not tx.insert_fill(done.fill):
+                return 0
+            tx.insert_entry(done.entry)
+            tx.update_order(done.order)
+            tx.put_hold(done.hold)
+            tx.put_position(done.position)
+        self._remember(trade.trade_id)
+        self.fee_rates = fees.corrected(self.fee_rates, [done.fill])
+        self._metrics.count("btcbot_fills_total", symbol=trade.symbol, side=trade.side.value)
+        self._metrics.count("btcbot_fees_paid_total", trade.fee + trade.tax, asset=trade.quote)
+        self._log.info(
+            "fill_booked",
+            trade_id=trade.trade_id,
+            client_order_id=order.client_order_id,
+            symbol=trade.symbol,
+            side=trade.side.value,
+            price=money.plain(trade.price),
+            quantity=money.plain(trade.quantity),
+            fee=money.plain(trade.fee),
+            tax=money.plain(trade.tax),
+            status=done.order.status.value,
+        )
+        return 1
+
+    def _order_of(self, trade: VenueTrade) -> Order | None:
+        """The order that traded: by our id where the venue tells it, else by the venue's order id."""
+        if trade.client_order_id is not None:
+            order = self._store.order(trade.client_order_id)
+            if order is not None:
+                return order
+        order = self._store.order_by_venue_id(trade.venue_order_id)
+        if order is None and self._is_of_this_book(trade):
+            shown = self._exchange.order(trade.venue_order_id)
+            if shown is not None:
+                order = self._adopt_unknown(shown)
+        return order
+
+    def _is_of_this_book(self, trade: VenueTrade) -> bool:
+        return trade.client_order_id is not None and book_of(trade.client_order_id) == self._book_id
+
+    def _remember(self, trade_id: str) -> None:
+        """A bounded memory of booked trade ids, so that listing them again costs no query."""
+        self._seen[trade_id] = None
+        if len(self._seen) > SEEN_TRADES_MAX:
+            del self._seen[next(iter(self._seen))]
+
+    # -- books against venue -------------------------------------------------------------------------------------
+
+    def reconcile(
+        self,
+        account: AccountSnapshot,
+        moving: frozenset[str],
+        unsettled_symbols: frozenset[str],
+        instruments: Mapping[str, Instrument],
+    ) -> tuple[str, ...]:
+        """Compare the books with the venue's balances; the assets whose difference stops new orders for now.
+
+        `moving` assets traded around the moment of the read, `unsettled_symbols` have an order whose fate or fills are
+        open: there a difference may be nothing but the lag between two lists.
+        """
+        found = booking.differences(self._store.account_balances(Account.VENUE), account)
+        before = self._store.discrepancies()
+        suspense = self._suspense()
+        outcome = booking.Reconciliation(entries=[], discrepancies=[], unexplained=())
+        if found:
+            busy = moving | self._busy_assets(unsettled_symbols, instruments)
+            candidates = self._unbooked_transfers() if not found.keys() <= busy else []
+            outcome = booking.reconcile(
+                found, before, busy, candidates, suspense, self._clock.now_ms(), self._settle_horizon_ms
+            )
+        if outcome.entries or list(outcome.discrepancies) != list(before):
+            with self._store.transaction() as tx:
+                for entry in outcome.entries:
+                    tx.insert_entry(entry)
+                tx.put_discrepancies(outcome.discrepancies)
+            for entry in outcome.entries:
+                self._log.warning("balance_explained", entry_id=entry.entry_id, kind=entry.kind.value, memo=entry.memo)
+        self._follow_suspense()
+        return outcome.unexplained
+
+    def _busy_assets(self, unsettled_symbols: frozenset[str], instruments: Mapping[str, Instrument]) -> frozenset[str]:
+        symbols = unsettled_symbols | {order.symbol for order in self._store.orders(tuple(IN_DOUBT))}
+        listed = (instruments[symbol] for symbol in symbols if symbol in instruments)
+        return frozenset(asset for instrument in listed for asset in (instrument.base, instrument.quote))
+
+    def _unbooked_transfers(self) -> Sequence[Transfer]:
+        opening_at_ms = self.opening_at_ms() or 0
+        transfers = self._exchange.transfers(opening_at_ms - TRANSFERS_LOOKBACK_MS)
+        return [transfer for transfer in transfers if not self._store.has_entry(f"transfer:{transfer.transfer_id}")]
+
+    def _suspense(self) -> Mapping[str, Decimal]:
+        balances = self._store.account_balances(Account.SUSPENSE)
+        return {asset: amount for asset, amount in balances.items() if amount}
+
+    def _follow_suspense(self) -> None:
+        """FROZEN while anything lies in suspense; open again when nothing does. A halt is left alone."""
+        suspense = self._suspense()
+        state, _ = self._store.trading_state()
+        for asset, amount in suspense.items():
+            self._metrics.gauge("btcbot_suspense", amount, asset=asset)
+        if suspense and state is not TradingState.HALTED and state is not TradingState.FROZEN:
+            what = ", ".join(f"{money.plain(-amount)} {asset}" for asset, amount in sorted(suspense.items()))
+            with self._store.transaction() as tx:
+                set_trading_state(tx, TradingState.FROZEN, f"in suspense: {what}; see «btcbot ledger»")
+            self._log.error("frozen_by_suspense", suspense={a: money.plain(v) for a, v in suspense.items()})
+        elif not suspense and state is TradingState.FROZEN:
+            with self._store.transaction() as tx:
+                set_trading_state(tx, TradingState.ACTIVE, "nothing in suspense any more")
+            self._log.info("suspense_cleared")
+
+    # -- result --------------------------------------------------------------------------------------------------
+
+    def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot, instruments: Mapping[str, Instrument]) -> PnL:
+        """Positions at the bid. The first result of a day (Istanbul) is where that day's loss counts from."""
+        positions = self._store.positions()
+        realized = money.total(position.realized_pnl for position in positions.values())
+        unrealized = money.total(
+            position.unrealized_pnl(quotes[symbol].bid)
+            for symbol, position in positions.items()
+            if position.quantity and symbol in quotes
+        )
+        day = datetime.fromtimestamp(self._clock.now_ms() / 1000, tz=_istanbul()).date().isoformat()
+        start_text = self._store.value(values.PNL_DAY_START)
+        if start_text is None or self._store.value(values.PNL_DAY) != day:
+            start = realized + unrealized
+            with self._store.transaction() as tx:
+                tx.put_value(values.PNL_DAY, day)
+                tx.put_value(values.PNL_DAY_START, money.plain(start))
+        else:
+            start = Decimal(start_text)
+        for symbol, position in positions.items():
+            self._metrics.gauge("btcbot_position_quantity", position.quantity, symbol=symbol)
+        self._metrics.gauge("btcbot_realized_pnl_try", realized)
+        self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
+        return PnL(
+            realized=realized,
+            unrealized=unrealized,
+            daily=realized + unrealized - start,
+            equity=_equity(positions, quotes, account, instruments, self._quote_asset),
+            day=day,
+        )
+
+
+def _equity(
+    positions: Mapping[str, Position],
+    quotes: Mapping[str, Quote],
+    account: AccountSnapshot,
+    instruments: Mapping[str, Instrument],
+    quote_asset: str,
+) -> Decimal | None:
+    """Cash and the bot's positions at the bid; None when a held symbol has no quote."""
+    held = [position for position in positions.values() if position.quantity]
+    if any(position.symbol not in quotes for position in held):
+        return None
+    return account.total(quote_asset) + money.total(
+        position.quantity * quotes[position.symbol].bid for position in held
+    )
+
+
+def set_trading_state(tx: Transaction, state: TradingState, reason: str) -> None:
+    """State and reason together, always."""
+    tx.put_value(values.TRADING_STATE, state.value)
+    tx.put_value(values.TRADING_STATE_REASON, reason)
+
+
+def _istanbul() -> tzinfo:
+    """Turkey's zone; where the machine has no zone data, its offset of today, constant since 2016."""
+    try:
+        return ZoneInfo("Europe/Istanbul")
+    except ZoneInfoNotFoundError:
+        return timezone(timedelta(hours=3))

@@ -1,0 +1,452 @@
+"""ExecutionService: carries decisions out. The only place that writes to the venue.
+
+`submit` is the heart of the product, and its order of steps is the whole protocol:
+
+1. one transaction: the order as SUBMITTED, with its client order id, its stamp and the hold on its funds;
+2. the gates are asked for a permit now; where one is closed, one transaction: DENIED, hold released, reason kept;
+3. the venue is called once; nothing anywhere sends it a second time;
+4. one transaction: what the answer proves. Where it proves nothing, UNKNOWN, the hold kept, the instrument frozen.
+
+A process that dies between 1 and 4 leaves a SUBMITTED row. The next cycle, of whichever process, treats it as UNKNOWN:
+nobody knows whether the request left, so no code path ever sends an existing row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, assert_never
+
+import msgspec
+
+from btcbot.decisions import booking, lifecycle, recovery
+from btcbot.decisions.fees import FeeRates
+from btcbot.decisions.gates import Closed
+from btcbot.decisions.recovery import (
+    Adopt,
+    AdoptUnknown,
+    Close,
+    Contradiction,
+    FetchFills,
+    Listing,
+    NoteAbsence,
+    RecoveryFacts,
+    RecoveryStep,
+    Wait,
+)
+from btcbot.decisions.risk import Allowed
+from btcbot.domain import money
+from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.intents import Intent
+from btcbot.domain.ledger import Hold
+from btcbot.domain.orders import (
+    OPEN,
+    REOPENABLE,
+    WORKING,
+    Order,
+    OrderEvent,
+    OrderStatus,
+    apply,
+    is_ours,
+    make_client_order_id,
+)
+from btcbot.domain.outcomes import Accepted, CancelRequested, InDoubt, NotSent, Refused, Simulated, SubmitOutcome
+from btcbot.domain.permit import WriteKind
+from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.venue import VenueOrder
+from btcbot.errors import InvariantBroken, VenueUnavailable
+from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal
+from btcbot.services import values
+from btcbot.services.gatekeeper import Gatekeeper
+
+#: How long the venue's word may still contradict a closed order (REJECTED, NOT_PLACED).
+REOPEN_WINDOW_MS: Final = 86_400_000
+#: A strategy name for orders that the venue showed us and our database had lost.
+ADOPTED_STRATEGY: Final = "adopted"
+
+
+class ExecutionSummary(msgspec.Struct, kw_only=True):
+    """What one cycle's writes came to."""
+
+    submitted: int = 0
+    accepted: int = 0
+    refused: int = 0
+    in_doubt: int = 0
+    denied: int = 0
+    simulated: int = 0
+    cancels: int = 0
+    closed_gates: tuple[ReasonCode, ...] = ()
+
+
+class LifecycleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparison with the venue left open: symbols with an order whose fate or fills are not settled."""
+
+    steps: Sequence[RecoveryStep]
+    unsettled_symbols: frozenset[str]
+
+
+class ExecutionService:
+    def __init__(
+        self,
+        store: StateStore,
+        exchange: Exchange,
+        gatekeeper: Gatekeeper,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        book_id: str,
+        fee_rates: Callable[[], FeeRates],
+        ttl_ms: int,
+        settle_horizon_ms: int,
+        stop: StopSignal,
+    ) -> None:
+        self._stop = stop
+        self._store = store
+        self._exchange = exchange
+        self._gatekeeper = gatekeeper
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._book_id = book_id
+        self._fee_rates = fee_rates
+        self._ttl_ms = ttl_ms
+        self._settle_horizon_ms = settle_horizon_ms
+        self._made = 0
+
+    # -- new orders ----------------------------------------------------------------------------------------------
+
+    def execute_intents(
+        self, allowed: Sequence[Allowed], instruments: Mapping[str, Instrument], summary: ExecutionSummary
+    ) -> None:
+        """Place each allowed intent exactly once.
+
+        After an answer that proves nothing, a closed gate or a word to stop, the rest of the cycle's orders stay
+        wishes: the next cycle decides anew with what is known then.
+        """
+        for decision in allowed:
+            if self._stop.is_set():
+                return
+            started_ns = self._clock.monotonic_ns()
+            order = self.submit(decision.intent, instruments[decision.intent.symbol], summary)
+            self._metrics.observe("btcbot_submit_path_seconds", (self._clock.monotonic_ns() - started_ns) / 1e9)
+            if order is None or order.status in {OrderStatus.UNKNOWN, OrderStatus.DENIED}:
+                return
+
+    def submit(self, intent: Intent, instrument: Instrument, summary: ExecutionSummary) -> Order | None:
+        """Reserve, ask leave, send once, record. None when not even a stamp could be had: nothing was written."""
+        assert instrument.is_on_tick(intent.price), "I14: a price off the tick never leaves"
+        assert instrument.is_on_lot(intent.quantity), "I14: a quantity off the lot never leaves"
+        try:
+            stamp_ms = self._exchange.take_stamp()
+        except VenueUnavailable as unavailable:
+            self._log.warning("order_not_made", symbol=intent.symbol, why=unavailable.reason)
+            return None
+        now_ms = self._clock.now_ms()
+        self._made += 1
+        order = Order(
+            client_order_id=make_client_order_id(self._book_id, now_ms, self._made),
+            intent_id=intent.intent_id,
+            cycle_id=intent.cycle_id,
+            strategy=intent.strategy,
+            symbol=intent.symbol,
+            side=intent.side,
+            price=intent.price,
+            quantity=intent.quantity,
+            status=OrderStatus.SUBMITTED,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            stamp_ms=stamp_ms,
+            reason=intent.why,
+        )
+        with self._store.transaction() as tx:
+            tx.insert_order(order)
+            tx.put_hold(self._hold(order, instrument))
+
+        permit = self._gatekeeper.ask(WriteKind.SUBMIT, order.client_order_id)
+        if isinstance(permit, Closed):
+            summary.denied += 1
+            summary.closed_gates = permit.reasons
+            return self._record(order, OrderEvent.DENY, instrument, reason=permit.reasons[0].value)
+        return self._record_outcome(order, self._exchange.submit(order, permit), instrument, summary)
+
+    def _record_outcome(
+        self, order: Order, outcome: SubmitOutcome, instrument: Instrument, summary: ExecutionSummary
+    ) -> Order:
+        """Write down what the answer proves, and nothing more."""
+        self._metrics.count("btcbot_order_outcomes_total", outcome=type(outcome).__name__)
+        if not isinstance(outcome, NotSent | Simulated):
+            summary.submitted += 1
+            self._metrics.count("btcbot_orders_submitted_total", symbol=order.symbol, side=order.side.value)
+        match outcome:
+            case Accepted(venue_order_id=venue_order_id):
+                summary.accepted += 1
+                order = msgspec.structs.replace(order, venue_order_id=venue_order_id)
+                return self._record(order, OrderEvent.ACCEPT, instrument)
+            case Refused(code=code, message=message):
+                summary.refused += 1
+                return self._record(order, OrderEvent.REFUSE, instrument, reason=f"{code}: {message}".rstrip(": "))
+            case InDoubt(why=why):
+                summary.in_doubt += 1
+                return self._record(order, OrderEvent.DOUBT, instrument, reason=why)
+            case NotSent(why=why):
+                summary.denied += 1
+                reason = f"{ReasonCode.NOT_SENT.value}: {why}"
+                return self._record(order, OrderEvent.DENY, instrument, reason=reason)
+            case Simulated():
+                summary.simulated += 1
+                return self._record(order, OrderEvent.SIMULATE, instrument)
+            case _:
+                assert_never(outcome)
+
+    def _record(self, order: Order, event: OrderEvent, instrument: Instrument, reason: str | None = None) -> Order:
+        after = apply(order, event, self._clock.now_ms(), reason=reason)
+        with self._store.transaction() as tx:
+            tx.update_order(after)
+            tx.put_hold(self._hold(after, instrument))
+        log = self._log.info if event in {OrderEvent.ACCEPT, OrderEvent.SIMULATE} else self._log.warning
+        log(
+            "order_recorded",
+            client_order_id=after.client_order_id,
+            venue_order_id=after.venue_order_id,
+            symbol=after.symbol,
+            side=after.side.value,
+            price=money.plain(after.price),
+            quantity=money.plain(after.quantity),
+            status=after.status.value,
+            reason=after.reason,
+        )
+        return after
+
+    def _hold(self, order: Order, instrument: Instrument) -> Hold:
+        return booking.hold_for(order, instrument.base, instrument.quote, self._fee_rates())
+
+    # -- cancels -------------------------------------------------------------------------------------------------
+
+    def cancel_stale_orders(self, summary: ExecutionSummary) -> None:
+        """Ask for the cancellation of working orders past their time."""
+        orders = self._store.orders(tuple(WORKING))
+        retry_ms = max(self._settle_horizon_ms, self._ttl_ms)
+        for order in lifecycle.stale_orders(orders, self._clock.now_ms(), self._ttl_ms, retry_ms):
+            if self._stop.is_set() or not self.cancel(order, ReasonCode.CANCEL_STALE, summary):
+                return
+
+    def cancel_all(self, reason: ReasonCode) -> ExecutionSummary:
+        """Ask for the cancellation of every working order, whatever its age."""
+        summary = ExecutionSummary()
+        for order in self._store.orders(tuple(WORKING)):
+            if not self.cancel(order, reason, summary):
+                break
+        return summary
+
+    def cancel(self, order: Order, reason: ReasonCode, summary: ExecutionSummary) -> bool:
+        """Ask the venue to cancel; False when a gate is closed. Nothing is final until the venue's lists say so."""
+        if not is_ours(order.client_order_id):
+            raise InvariantBroken("I16_FOREIGN", f"order {order.client_order_id} is not ours and is never cancelled")
+        if closed := self._gatekeeper.closed(WriteKind.CANCEL):
+            summary.closed_gates = closed  # nothing was asked, so the wish is as due in the next cycle as it is now
+            return False
+        # The wish is durable before the act: a crash in between leaves a row that says what may have been asked.
+        order = msgspec.structs.replace(
+            order, cancel_requested_at_ms=self._clock.now_ms(), reason=reason.value, updated_at_ms=self._clock.now_ms()
+        )
+        with self._store.transaction() as tx:
+            tx.update_order(order)
+        permit = self._gatekeeper.ask(WriteKind.CANCEL, order.client_order_id)
+        if isinstance(permit, Closed):
+            summary.closed_gates = permit.reasons
+            self._log.info(
+                "cancel_denied", client_order_id=order.client_order_id, gates=[r.value for r in permit.reasons]
+            )
+            return False
+        outcome = self._exchange.cancel(order, permit)
+        self._metrics.count("btcbot_cancels_total", outcome=type(outcome).__name__)
+        summary.cancels += 1
+        match outcome:
+            case CancelRequested() | InDoubt():
+                after = apply(order, OrderEvent.REQUEST_CANCEL, self._clock.now_ms())
+                with self._store.transaction() as tx:
+                    tx.update_order(after)
+            case Refused() | NotSent() | Simulated():
+                pass  # the venue's lists say what the order is; the next comparison reads them
+            case _:
+                assert_never(outcome)
+        self._log.info(
+            "cancel_asked", client_order_id=order.client_order_id, symbol=order.symbol, outcome=type(outcome).__name__
+        )
+        return True
+
+    # -- comparison with the venue -------------------------------------------------------------------------------
+
+    def doubt_interrupted(self) -> int:
+        """Orders that a dead process left as SUBMITTED become UNKNOWN: nobody knows whether they were sent."""
+        interrupted = self._store.orders((OrderStatus.SUBMITTED,))
+        for order in interrupted:
+            after = apply(order, OrderEvent.DOUBT, self._clock.now_ms(), reason="the process ended before the answer")
+            with self._store.transaction() as tx:
+                tx.update_order(after)
+            self._log.warning("order_interrupted", client_order_id=order.client_order_id, symbol=order.symbol)
+        return len(interrupted)
+
+    def refresh_order_lifecycle(
+        self,
+        account: AccountSnapshot,
+        instruments: Mapping[str, Instrument],
+        book_fills_of: Callable[[Order], int],
+    ) -> LifecycleResult:
+        """Compare every open order with the venue and take the steps that are proved. Raises VenueUnavailable."""
+        listed_at_ms = self._exchange.venue_time_ms()
+        venue_open = self._without_disowned(self._exchange.open_orders())
+        ours = self._comparable_orders()
+        asked = recovery.lookups(ours, venue_open)
+        single = {
+            order.venue_order_id: self._exchange.order(order.venue_order_id)
+            for order in asked.orders
+            if order.venue_order_id is not None
+        }
+        listings = {
+            symbol: Listing(
+                symbol=symbol,
+                orders=[
+                    *(shown for shown in venue_open if shown.symbol == symbol),
+                    *self._without_disowned(self._exchange.all_orders(symbol, since_ms - recovery.STAMP_TOLERANCE_MS)),
+                ],
+                taken_at_ms=listed_at_ms,
+            )
+            for symbol, since_ms in asked.listings.items()
+        }
+        facts = RecoveryFacts(
+            book_id=self._book_id,
+            ours=ours,
+            closed_ids=self._closed_among(ours, venue_open, listings.values()),
+            venue_open=venue_open,
+            single=single,
+            listings=listings,
+            account=account,
+            instruments=instruments,
+            fee_rates=self._fee_rates(),
+            venue_time_ms=listed_at_ms,
+            settle_horizon_ms=self._settle_horizon_ms,
+        )
+        steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
+        fetched = [step for step in steps if isinstance(step, FetchFills)]
+        if fetched and sum(book_fills_of(step.order) for step in fetched):
+            # The fills that were missing may be all that a closing order still waited for.
+            ours = self._comparable_orders()
+            closed_ids = self._closed_among(ours, venue_open, listings.values())
+            facts = msgspec.structs.replace(facts, ours=ours, closed_ids=closed_ids)
+            steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
+        for step in steps:
+            self._take(step, instruments)
+        unsettled = {step.order.symbol for step in steps if isinstance(step, FetchFills | Wait | NoteAbsence)}
+        unsettled |= {order.symbol for order in asked.orders}
+        return LifecycleResult(steps=steps, unsettled_symbols=frozenset(unsettled))
+
+    def _closed_among(
+        self, ours: Sequence[Order], venue_open: Sequence[VenueOrder], listings: Iterable[Listing]
+    ) -> frozenset[str]:
+        """Client order ids that the venue shows and that our record knows as settled."""
+        shown = {row.client_order_id for row in venue_open}
+        shown |= {row.client_order_id for listing in listings for row in listing.orders}
+        unsettled = {order.client_order_id for order in ours}
+        return frozenset(
+            client_order_id
+            for client_order_id in shown
+            if client_order_id is not None
+            and client_order_id not in unsettled
+            and is_ours(client_order_id)
+            and self._store.order(client_order_id) is not None
+        )
+
+    def _without_disowned(self, shown: Sequence[VenueOrder]) -> Sequence[VenueOrder]:
+        """A human may have declared a venue order foreign although it carries our id: then the id is not evidence."""
+        return [
+            msgspec.structs.replace(row, client_order_id=None)
+            if is_ours(row.client_order_id) and self._store.value(values.disowned(row.venue_order_id))
+            else row
+            for row in shown
+        ]
+
+    def _comparable_orders(self) -> Sequence[Order]:
+        since_ms = self._clock.now_ms() - REOPEN_WINDOW_MS
+        return [*self._store.orders(tuple(OPEN)), *self._store.orders(tuple(REOPENABLE), since_ms)]
+
+    def _take(self, step: RecoveryStep, instruments: Mapping[str, Instrument]) -> None:
+        now_ms = self._clock.now_ms()
+        match step:
+            case Adopt(order=order, seen=seen):
+                self._write(booking.adopted(order, seen.venue_order_id, now_ms), instruments)
+            case AdoptUnknown(seen=seen):
+                self.adopt_unknown(seen)
+            case Contradiction(evidence=evidence):
+                raise InvariantBroken("I1_TWO_ORDERS", evidence)
+            case Close(order=order, event=event, reason=reason):
+                self._write(apply(order, event, now_ms, reason=reason.value), instruments)
+            case NoteAbsence(order=order, absent_count=count, absent_since_ms=since_ms):
+                noted = msgspec.structs.replace(order, absent_count=count, absent_since_ms=since_ms)
+                with self._store.transaction() as tx:
+                    tx.update_order(noted)
+            case FetchFills() | Wait():
+                pass
+            case _:
+                assert_never(step)
+
+    def settle(self, order: Order) -> None:
+        """Write an order whose fate a human has proved, with the venue up or down.
+
+        Its hold is already there while it was in doubt; only an order that reopens needs the venue's rules for one.
+        """
+        try:
+            instruments = self._exchange.instruments()
+        except VenueUnavailable:
+            if order.is_open and order.client_order_id not in self._store.holds():
+                raise
+            instruments = {}
+        self._write(order, instruments)
+
+    def _write(self, order: Order, instruments: Mapping[str, Instrument]) -> None:
+        """The order with the hold that its status demands, in one transaction."""
+        instrument = instruments.get(order.symbol)
+        held = self._store.holds().get(order.client_order_id)
+        with self._store.transaction() as tx:
+            tx.update_order(order)
+            if instrument is not None:
+                tx.put_hold(self._hold(order, instrument))
+            elif held is not None and not order.is_open:
+                tx.put_hold(msgspec.structs.replace(held, amount=money.ZERO))
+        self._log.info(
+            "order_settled",
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            status=order.status.value,
+            reason=order.reason,
+        )
+
+    def adopt_unknown(self, seen: VenueOrder) -> Order:
+        """A row for an order that carries our id and that this database had lost; the trade list brings its fills.
+
+        That happens when the database was restored from an older backup.
+        """
+        assert seen.client_order_id is not None, "only an order with our id is adopted"
+        now_ms = self._clock.now_ms()
+        order = Order(
+            client_order_id=seen.client_order_id,
+            intent_id=f"{ADOPTED_STRATEGY}:{seen.client_order_id}",
+            cycle_id=ADOPTED_STRATEGY,
+            strategy=ADOPTED_STRATEGY,
+            symbol=seen.symbol,
+            side=seen.side,
+            price=seen.price,
+            quantity=seen.quantity,
+            status=OrderStatus.ACCEPTED,
+            created_at_ms=seen.updated_at_ms or now_ms,
+            updated_at_ms=now_ms,
+            venue_order_id=seen.venue_order_id,
+            reason=ReasonCode.ADOPTED.value,
+        )
+        instrument = self._exchange.instruments().get(seen.symbol)
+        with self._store.transaction() as tx:
+            tx.insert_order(order)
+            if instrument is not None:
+                tx.put_hold(self._hold(order, instrument))
+        self._log.warning("order_adopted", client_order_id=order.client_order_id, symbol=order.symbol)
+        return order

@@ -1,0 +1,82 @@
+"""Asks the gates: gathers what they look at, now, and lets the pure table decide.
+
+Everything that can change while the bot runs is read anew for every single write: the kill file, the trading state in
+the database, the writer lock, the clock skew, the last self-check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from btcbot.decisions import gates
+from btcbot.decisions.gates import Closed, GateFacts
+from btcbot.domain.permit import Permit, WriteKind
+from btcbot.domain.reasons import ReasonCode
+from btcbot.ports import Clock, Exchange, KillSwitch, StateStore, WriterLock
+
+
+class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The gates that settings and the database's identity decide for the whole life of the process."""
+
+    dry_run: bool
+    safe_mode: bool
+    kill_switch: bool
+    live_trading: bool
+    acknowledgement: str | None
+    database_armable: bool
+    key_matches: bool
+    clock_skew_ms_max: int
+
+
+class Gatekeeper:
+    def __init__(
+        self,
+        policy: GatePolicy,
+        store: StateStore,
+        exchange: Exchange,
+        kill_switch: KillSwitch,
+        lock: WriterLock,
+        clock: Clock,
+    ) -> None:
+        self._policy = policy
+        self._store = store
+        self._exchange = exchange
+        self._kill_switch = kill_switch
+        self._lock = lock
+        self._clock = clock
+        #: Set by the loop's own self-check; closed until the first one has passed.
+        self.self_check_passed = False
+
+    def facts(self) -> GateFacts:
+        policy = self._policy
+        return GateFacts(
+            dry_run=policy.dry_run,
+            safe_mode=policy.safe_mode,
+            kill_switch=policy.kill_switch,
+            kill_file_on=self._kill_switch.is_on()[0],
+            live_trading=policy.live_trading,
+            acknowledgement=policy.acknowledgement,
+            database_armable=policy.database_armable,
+            key_matches=policy.key_matches,
+            lock_held=self._lock.is_held(),
+            clock_skew_ms=self._exchange.health().clock_skew_ms,
+            clock_skew_ms_max=policy.clock_skew_ms_max,
+            self_check_passed=self.self_check_passed,
+            trading_state=self._store.trading_state()[0],
+        )
+
+    def ask(self, kind: WriteKind, client_order_id: str) -> Permit | Closed:
+        """Leave for this one write, now. Call it as late as possible before the write."""
+        facts = self.facts()
+        return gates.decide(facts, kind, client_order_id, self._clock.monotonic_ns() // 1_000_000)
+
+    def closed(self, kind: WriteKind) -> tuple[ReasonCode, ...]:
+        """The gates that are closed for this kind of write in our world; for planning, never as leave."""
+        leave = self.ask(kind, "")
+        return leave.reasons if isinstance(leave, Closed) else ()
+
+    def states(self) -> Mapping[str, bool]:
+        """Every gate by name, True where it is open."""
+        return gates.states(self.facts())

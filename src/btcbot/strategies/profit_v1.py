@@ -1,0 +1,100 @@
+"""ProfitAwareStrategyV1: buy a little of what is flat, sell a slice of what is in profit after all costs.
+
+For each symbol, in alphabetical order:
+
+- A position that could be sold at the venue's minimum is held: when the bid, net of the sell's taker fee, is at least
+  `profit_bps_min` above average cost (fee and tax of the buys included), a slice of it is sold at the bid. A slice
+  below the venue's minimum is raised to it, and when what would remain could not be sold on its own, all is sold.
+- A position below the venue's minimum is dust: it stays in the books and the symbol counts as flat.
+- A flat symbol with a spread of at most `spread_bps_max` is bought at the ask for `entry_budget`, fee included.
+
+There is no stop loss: a falling market leaves the bot holding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from btcbot.domain import money
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.intents import Intent, Side
+from btcbot.domain.market import Quote
+from btcbot.domain.positions import Position
+from btcbot.strategies.base import StrategyContext
+
+
+class ProfitAwareStrategyV1(msgspec.Struct, frozen=True, kw_only=True):
+    """`entry_budget` in quote, fee included; `slice_fraction` in (0, 1]; the others in basis points."""
+
+    entry_budget: Decimal
+    profit_bps_min: Decimal
+    slice_fraction: Decimal
+    spread_bps_max: Decimal
+    name: str = "profit_v1"
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        intents: list[Intent] = []
+        spendable = context.spendable
+        for symbol in sorted(context.symbols):
+            instrument, quote = context.instruments.get(symbol), context.quotes.get(symbol)
+            if instrument is None or quote is None or symbol in context.symbols_with_open_orders:
+                continue
+            position = context.positions.get(symbol) or Position(symbol=symbol)
+            if position.quantity * quote.bid >= instrument.value_min:
+                intent = self._take_profit(context, instrument, quote, position)
+            else:
+                intent = self._enter(context, instrument, quote, min(spendable, self.entry_budget))
+                if intent is not None:
+                    spendable -= intent.value * (money.ONE + context.taker_rate)
+            if intent is not None:
+                intents.append(intent)
+        return intents
+
+    def _take_profit(
+        self, context: StrategyContext, instrument: Instrument, quote: Quote, position: Position
+    ) -> Intent | None:
+        wanted = position.average_cost * (money.ONE + self.profit_bps_min * money.BPS)
+        net = quote.bid * (money.ONE - context.taker_rate)
+        if net < wanted:
+            return None
+        held = instrument.quantity_down(position.quantity)
+        least = instrument.quantity_min(quote.bid)
+        quantity = max(instrument.quantity_down(held * self.slice_fraction), least)
+        if (held - quantity) * quote.bid < instrument.value_min:
+            quantity = held
+        return self._intent(
+            context,
+            instrument,
+            Side.SELL,
+            quote.bid,
+            quantity,
+            f"take profit: {money.plain(net)} net of fee is at least {money.plain(money.round_up(wanted, 8))}",
+        )
+
+    def _enter(self, context: StrategyContext, instrument: Instrument, quote: Quote, budget: Decimal) -> Intent | None:
+        if budget < instrument.value_min or quote.spread_bps > self.spread_bps_max:
+            return None
+        cost_of_one = quote.ask * (money.ONE + context.taker_rate)
+        quantity = money.divide_down(budget, cost_of_one, instrument.quantity_scale)
+        if quantity * quote.ask < instrument.value_min:
+            return None
+        return self._intent(
+            context, instrument, Side.BUY, quote.ask, quantity, f"flat, spread {money.plain(quote.spread_bps)} bps"
+        )
+
+    def _intent(
+        self, context: StrategyContext, instrument: Instrument, side: Side, price: Decimal, quantity: Decimal, why: str
+    ) -> Intent:
+        return Intent(
+            intent_id=f"{context.cycle_id}:{self.name}:{instrument.symbol}:{side}",
+            cycle_id=context.cycle_id,
+            strategy=self.name,
+            symbol=instrument.symbol,
+            side=side,
+            price=price,
+            quantity=quantity,
+            why=why,
+        )

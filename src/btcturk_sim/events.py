@@ -1,0 +1,59 @@
+"""What happened inside the exchange, as values, for whoever listens (recording now, a private stream later)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from btcturk_sim.accounts import Account
+from btcturk_sim.orders import Fill, Order
+from btcturk_sim.pair import PublicTrade
+
+
+@dataclass(frozen=True, slots=True)
+class OrderInserted:
+    """An order was accepted; nothing is said of its fills."""
+
+    order: Order
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMatched:
+    """One account's side of one match."""
+
+    account: Account
+    order: Order
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDeleted:
+    """An order left the book by cancel: the final word on a cancel request."""
+
+    order: Order
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TradePrinted:
+    """A trade the public sees, by clients or by the rest of the world."""
+
+    symbol: str
+    trade: PublicTrade
+
+
+@dataclass(frozen=True, slots=True)
+class MarketStepped:
+    """All prices after one step of the market."""
+
+    time_ms: int
+    bar: int
+    step: int
+    market_time_ms: int
+    prices: Mapping[str, Decimal]
+
+
+Event = OrderInserted | OrderMatched | OrderDeleted | TradePrinted | MarketStepped
+Listener = Callable[[Event], None]

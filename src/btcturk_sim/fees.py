@@ -1,0 +1,74 @@
+"""Commission and tax, to the last digit the exchange shows.
+
+The published percentages include the tax. From the recorded samples: the fee rate is the published total
+divided by (1 + tax rate), rounded half-up to 8 decimals; fee and tax are each the unrounded gross times their
+rate, rounded half-up to 8 decimals; both are in the quote currency on either side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from btcturk_sim.money import ONE, divide_half_up, exact, round_half_up
+
+COMMISSION_DECIMALS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What one fill costs: both amounts positive, in the quote currency."""
+
+    fee: Decimal
+    tax: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return self.fee + self.tax
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One published rate (`total`, tax included) and what follows from it."""
+
+    total: Decimal
+    tax_rate: Decimal
+    fee_rate: Decimal
+    # Rounding can lift fee + tax a little above the published total; funds are held at the larger of the two.
+    hold_rate: Decimal
+
+    @classmethod
+    @exact
+    def published(cls, total: Decimal, tax_rate: Decimal) -> Rate:
+        fee_rate = divide_half_up(total, ONE + tax_rate, COMMISSION_DECIMALS)
+        return cls(total, tax_rate, fee_rate, max(total, fee_rate * (ONE + tax_rate)))
+
+    def commission(self, gross: Decimal) -> Commission:
+        fee = gross * self.fee_rate
+        return Commission(
+            round_half_up(fee, COMMISSION_DECIMALS), round_half_up(fee * self.tax_rate, COMMISSION_DECIMALS)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeeSchedule:
+    """Maker and taker rate of one quote currency."""
+
+    maker: Rate
+    taker: Rate
+
+    @classmethod
+    def published(cls, maker: str, taker: str, tax_rate: str = "0.20") -> FeeSchedule:
+        """From percentages as the exchange prints them: `published("0.12", "0.24")`."""
+        tax = Decimal(tax_rate)
+        return cls(Rate.published(Decimal(maker).scaleb(-2), tax), Rate.published(Decimal(taker).scaleb(-2), tax))
+
+
+# Level 1 (less than 5 million TRY in 30 days), read September 2026.
+TRY_LEVEL_1: Final = FeeSchedule.published("0.12", "0.24")
+USDT_LEVEL_1: Final = FeeSchedule.published("0.10", "0.14")
+
+
+def schedule_for(quote: str) -> FeeSchedule:
+    return USDT_LEVEL_1 if quote == "USDT" else TRY_LEVEL_1

@@ -1,0 +1,146 @@
+"""Rate limits: fixed windows that start with the first request, and a block for whoever exceeds them.
+
+The table is the exchange's own page. An order endpoint has two quotas (10 in 1 s and 300 in 60 s), each under
+both policies; the request counts in all buckets unless one of them is blocked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from btcturk_sim.errors import ConfigurationError
+
+
+class Policy(StrEnum):
+    IP = "ip"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    limit: int
+    period_s: int
+    block_s: int
+    policies: tuple[Policy, ...] = (Policy.IP,)
+
+    @property
+    def period(self) -> str:
+        return f"{self.period_s // 60}m" if self.period_s % 60 == 0 else f"{self.period_s}s"
+
+
+_BOTH: Final = (Policy.IP, Policy.ACCOUNT)
+
+TABLE: Final[Mapping[str, tuple[Quota, ...]]] = MappingProxyType(
+    {
+        "balances": (Quota(120, 60, 60),),
+        "order.submit": (Quota(10, 1, 1, _BOTH), Quota(300, 60, 60, _BOTH)),
+        "order.cancel": (Quota(10, 1, 1, _BOTH), Quota(300, 60, 60, _BOTH)),
+        "order.get": (Quota(30, 1, 1, _BOTH), Quota(900, 60, 60, _BOTH)),
+        "openOrders": (Quota(300, 60, 60),),
+        "allOrders": (Quota(300, 60, 60),),
+        "transactions.trade": (Quota(120, 60, 60),),
+        "transactions.crypto": (Quota(90, 60, 60),),
+        "transactions.fiat": (Quota(90, 60, 60),),
+        "ticker": (Quota(600, 60, 60),),
+        "orderbook": (Quota(180, 60, 60),),
+        "graph.ohlcs": (Quota(120, 60, 60),),
+        # Counts every request to the graph host, whatever its path.
+        "graph": (Quota(600, 600, 600),),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsMode:
+    """`real`, `real-ip`, `scaled=N` or `off`."""
+
+    enabled: bool = True
+    factor: int = 1
+    #: With several accounts the IP policy counts per API key, because all of them share the loopback address.
+    by_ip: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> LimitsMode:
+        if text == "off":
+            return cls(enabled=False)
+        if text == "real":
+            return cls()
+        if text == "real-ip":
+            return cls(by_ip=True)
+        name, _, number = text.partition("=")
+        if name == "scaled" and number.isascii() and number.isdigit() and int(number) > 0:
+            return cls(factor=int(number))
+        raise ConfigurationError(f"--limits {text}: use real, real-ip, scaled=N (a whole number above 0) or off")
+
+
+@dataclass(slots=True)
+class _Bucket:
+    opened_ms: int
+    count: int = 0
+    blocked_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """Everything a 429 says."""
+
+    retry_after_s: int
+    limit: int
+    period: str
+    policy: Policy
+
+    def payload(self) -> dict[str, object]:
+        details = f"Quota exceeded. Maximum allowed: {self.limit} per {self.period}."
+        if self.policy is Policy.ACCOUNT:
+            details += " Please try again later."
+        return {
+            "message": "TOO_MANY_REQUESTS",
+            "success": False,
+            "code": 429,
+            "details": details,
+            "limit": str(self.limit),
+            "period": self.period,
+            "policy": self.policy.value,
+        }
+
+
+class RateLimiter:
+    def __init__(self, mode: LimitsMode, *, accounts: int) -> None:
+        self._mode = mode
+        self._by_key = accounts > 1 and not mode.by_ip
+        self._buckets: dict[tuple[str, int, Policy, str], _Bucket] = {}
+
+    def check(self, name: str, client_ip: str, key: str | None, now_ms: int) -> Exceeded | None:
+        """Count the request, or say what it exceeds; a refused request counts nowhere."""
+        if not self._mode.enabled:
+            return None
+        counted = []
+        for quota in TABLE.get(name, ()):
+            limit = quota.limit * self._mode.factor
+            for policy in quota.policies:
+                who = (key or client_ip) if policy is Policy.ACCOUNT or self._by_key else client_ip
+                bucket = self._bucket((name, quota.period_s, policy, who), quota, now_ms)
+                if bucket.blocked_until_ms > now_ms or bucket.count >= limit:
+                    if bucket.blocked_until_ms <= now_ms:
+                        bucket.blocked_until_ms = now_ms + quota.block_s * 1000
+                    wait_s = -(-(bucket.blocked_until_ms - now_ms) // 1000)
+                    return Exceeded(wait_s, limit, quota.period, policy)
+                counted.append(bucket)
+        for bucket in counted:
+            bucket.count += 1
+        return None
+
+    def _bucket(self, name: tuple[str, int, Policy, str], quota: Quota, now_ms: int) -> _Bucket:
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = _Bucket(now_ms)
+        elif bucket.blocked_until_ms:
+            if now_ms >= bucket.blocked_until_ms:
+                bucket.opened_ms, bucket.count, bucket.blocked_until_ms = now_ms, 0, 0
+        elif now_ms - bucket.opened_ms >= quota.period_s * 1000:
+            bucket.opened_ms, bucket.count = now_ms, 0
+        return bucket

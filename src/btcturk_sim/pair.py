@@ -1,0 +1,115 @@
+"""The live state of one trading pair: its price, its books, what the public sees of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from btcturk_sim.book import BookOptions, ClientBook, SyntheticBook, merged_levels
+from btcturk_sim.candles import Chart, Day
+from btcturk_sim.instruments import BAND_FACTOR, Instrument
+from btcturk_sim.market import StepPrice
+from btcturk_sim.money import ZERO
+from btcturk_sim.orders import Order, Side
+
+PUBLIC_TRADES_MAX: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTrade:
+    id: int
+    time_ms: int
+    price: Decimal
+    quantity: Decimal
+    side: Side  # of the taker
+
+
+class Pair:
+    def __init__(
+        self,
+        instrument: Instrument,
+        price: Decimal,
+        *,
+        options: BookOptions,
+        noise: tuple[int, ...],
+        salt: int,
+        interval_ms: int,
+    ) -> None:
+        self.instrument = instrument
+        #: The market's price: middle of the synthetic book and reference of the price band.
+        self.price = price
+        #: The last traded price, by whomever.
+        self.last = price
+        self.clients = ClientBook()
+        self.stops: list[Order] = []
+        self.halted = False
+        self.price_override: Decimal | None = None
+        self.trades: deque[PublicTrade] = deque(maxlen=PUBLIC_TRADES_MAX)
+        self.chart = Chart()
+        self.day = Day(interval_ms, instrument.price_scale if instrument.has_fraction else 0)
+        self.depth_quote = options.depth_try
+        self._options = options
+        self._noise = noise
+        self._salt = salt
+        self._steps = 0
+        self._bar_volume = ZERO
+        self._book: SyntheticBook | None = None
+
+    @property
+    def price_max(self) -> Decimal:
+        return self.price * BAND_FACTOR
+
+    @property
+    def price_min(self) -> Decimal:
+        return self.price / BAND_FACTOR
+
+    @property
+    def book(self) -> SyntheticBook:
+        """The synthetic book of this step, made when first looked at."""
+        if self._book is None:
+            self._book = SyntheticBook(
+                self.instrument, self.price, self._bar_volume, self.depth_quote, self._options, self._noise,
+                self._steps * 31 + self._salt,
+            )  # fmt: skip
+        return self._book
+
+    def move(self, step: StepPrice, time_ms: int) -> Side:
+        """Take the market's next price; returns the side of whoever moved it."""
+        price = self.price if self.price_override is None else self.price_override
+        if self.price_override is None:
+            taker = Side.BUY if step.price > price or (step.price == price and self._steps % 2) else Side.SELL
+            price = step.price
+        else:
+            taker = Side.SELL
+        self._steps += 1
+        self._bar_volume = step.bar_volume
+        self._book = None
+        self.price = price
+        if step.flow:
+            self.last = price
+        self.chart.add(time_ms, price, step.flow)
+        self.day.add(price, step.flow, step.opens_bar)
+        return taker
+
+    def refresh(self, price: Decimal) -> None:
+        """Jump to a price at once, outside the market's own walk."""
+        self.price = self.last = price
+        self._book = None
+
+    def best_bid(self) -> Decimal | None:
+        return self._best(Side.BUY)
+
+    def best_ask(self) -> Decimal | None:
+        return self._best(Side.SELL)
+
+    def _best(self, side: Side) -> Decimal | None:
+        level = self.book.best(side)
+        order = self.clients.best(side)
+        if level is None or order is None:
+            return level.price if level else order.price if order else None
+        return max(level.price, order.price) if side is Side.BUY else min(level.price, order.price)
+
+    def levels(self, side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:
+        return merged_levels(self.book, self.clients, side, limit)

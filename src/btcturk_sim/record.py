@@ -1,0 +1,84 @@
+"""The recording: one JSON object a line, appended as things happen.
+
+    {"kind": "start", "wall_ms", "symbols", "accounts"}
+    {"kind": "request", "wall_ms", "venue_ms", "seq", "host", "method", "path", "query", "key", "stamp", "body"}
+    {"kind": "answer", "wall_ms", "venue_ms", "seq", "status", "fault", "body"}
+    {"kind": "market", "wall_ms", "venue_ms", "market_time_ms", "bar", "step", "prices": {symbol: text}}
+
+Bodies are text. Signatures and secrets are never written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from btcturk_sim.api import Api, RequestRecord
+from btcturk_sim.engine import Engine
+from btcturk_sim.errors import ConfigurationError
+from btcturk_sim.events import Event, MarketStepped
+from btcturk_sim.money import plain
+from btcturk_sim.wire import Response
+
+
+class Recorder:
+    def __init__(self, path: Path, engine: Engine, api: Api) -> None:
+        try:
+            self._file = path.open("ab")
+        except OSError as error:
+            raise ConfigurationError(f"--record {path}: {error.strerror}; give a file in a writable folder") from None
+        self._api = api
+        start = {"kind": "start", "wall_ms": engine.now_ms, "symbols": list(engine.pairs),
+                 "accounts": list(engine.books.accounts)}  # fmt: skip
+        self._write(start)
+        engine.listeners.append(self._event)
+        api.on_request = self._request
+
+    def _write(self, row: dict[str, object]) -> None:
+        self._file.write(msgspec.json.encode(row) + b"\n")
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, MarketStepped):
+            self._write(
+                {
+                    "kind": "market",
+                    "wall_ms": event.time_ms,
+                    "venue_ms": event.time_ms + self._api.skew_ms,
+                    "market_time_ms": event.market_time_ms,
+                    "bar": event.bar,
+                    "step": event.step,
+                    "prices": {symbol: plain(price) for symbol, price in event.prices.items()},
+                }
+            )
+
+    def _request(self, record: RequestRecord, response: Response) -> None:
+        both = {"wall_ms": record.time_ms, "venue_ms": record.time_ms + self._api.skew_ms, "seq": record.seq}
+        self._write(
+            {
+                "kind": "request",
+                **both,
+                "host": record.host.value,
+                "method": record.method,
+                "path": record.path,
+                "query": record.query,
+                "key": record.key,
+                "stamp": record.stamp,
+                "body": record.body.decode("utf-8", "replace"),
+            }
+        )
+        self._write(
+            {
+                "kind": "answer",
+                **both,
+                "status": record.status,
+                "fault": record.fault,
+                "body": response.body.decode("utf-8", "replace"),
+            }
+        )
+        if record.method != "GET":
+            # What moved money is on disk before the client knows; reads may wait for the buffer.
+            self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()

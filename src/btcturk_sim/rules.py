@@ -1,0 +1,109 @@
+"""Everything that can be said against an order before it is accepted, in the order the exchange says it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from btcturk_sim.money import ROUNDING, ZERO, decimals_of
+from btcturk_sim.orders import (
+    FAILED_INVALID_PRICE_SCALE,
+    FAILED_INVALID_QUANTITY_SCALE,
+    FAILED_INVALID_STOP_PRICE_SCALE,
+    FAILED_MARKET_ORDER,
+    FAILED_MIN_TOTAL_AMOUNT,
+    FAILED_ORDER_PARAMETER,
+    FAILED_STOP_PRICE_GREATER_THAN_BEST_ASK,
+    FAILED_STOP_PRICE_LESS_THAN_BEST_BID,
+    ORDER_METHOD_NOT_SUPPORTED,
+    PRICE_ABOVE_MAX,
+    PRICE_BELOW_MIN,
+    PRICE_MUST_BE_AN_INTEGER,
+    SYSTEM_UNDER_MAINTENANCE,
+    Method,
+    OrderRequest,
+    Refusal,
+    Side,
+)
+from btcturk_sim.pair import Pair
+
+CLIENT_ID_LENGTH_MAX = 50
+
+_METHOD_NAMES = {
+    Method.LIMIT: "LIMIT",
+    Method.MARKET: "MARKET",
+    Method.STOP_LIMIT: "STOP_LIMIT",
+    Method.STOP_MARKET: "STOP_MARKET",
+}
+
+
+def objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+    """The first rule the request breaks, funds aside; None if it breaks none."""
+    instrument = pair.instrument
+    if pair.halted:
+        return SYSTEM_UNDER_MAINTENANCE
+    if _METHOD_NAMES[request.method] not in instrument.order_methods:
+        return ORDER_METHOD_NOT_SUPPORTED
+    if request.client_id is not None and len(request.client_id) > CLIENT_ID_LENGTH_MAX:
+        return FAILED_ORDER_PARAMETER
+    return _scale_objection(request, pair) or _price_objection(request, pair) or _worth_objection(request, pair)
+
+
+def _scale_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+    instrument = pair.instrument
+    spends_quote = request.side is Side.BUY and not request.method.has_price
+    quantity_scale = instrument.price_scale if spends_quote else instrument.quantity_scale
+    if spends_quote:
+        # BTCTRY has no decimals of price, yet nobody is made to spend whole lira: money has two.
+        quantity_scale = max(quantity_scale, 2)
+    if decimals_of(request.quantity) > quantity_scale:
+        return FAILED_INVALID_QUANTITY_SCALE
+    # Checked even on market orders, where a price means nothing.
+    if request.price is not None and decimals_of(request.price) > instrument.price_scale:
+        return FAILED_INVALID_PRICE_SCALE
+    if request.price is not None and not instrument.has_fraction and decimals_of(request.price) > 0:
+        return PRICE_MUST_BE_AN_INTEGER
+    if request.stop_price is not None:
+        # As written: "604560.0" on BTCTRY is refused by the exchange, trailing zero and all.
+        exponent = request.stop_price.as_tuple().exponent
+        if isinstance(exponent, int) and -exponent > instrument.price_scale:
+            return FAILED_INVALID_STOP_PRICE_SCALE
+    return None
+
+
+def _price_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+    if request.quantity <= 0:
+        return FAILED_ORDER_PARAMETER
+    if request.method.is_stop:
+        if request.stop_price is None or request.stop_price <= 0:
+            return FAILED_ORDER_PARAMETER
+        if request.side is Side.BUY and request.stop_price <= pair.last:
+            return FAILED_STOP_PRICE_GREATER_THAN_BEST_ASK
+        if request.side is Side.SELL and request.stop_price >= pair.last:
+            return FAILED_STOP_PRICE_LESS_THAN_BEST_BID
+    if request.method.has_price:
+        if request.price is None or request.price <= 0:
+            return FAILED_ORDER_PARAMETER
+        if request.price > pair.price_max:
+            return PRICE_ABOVE_MAX
+        if request.price < pair.price_min:
+            return PRICE_BELOW_MIN
+    return None
+
+
+def _worth_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+    worth: Decimal
+    if request.method.has_price:
+        worth = (request.price or ZERO) * request.quantity
+    elif request.side is Side.BUY:
+        worth = request.quantity
+    else:
+        # What a market sell will fetch is not known; the best bid is what the exchange can see.
+        reference = request.stop_price if request.method.is_stop else pair.best_bid()
+        worth = ROUNDING.multiply(reference or ZERO, request.quantity)
+    if worth < pair.instrument.min_exchange_value:
+        return FAILED_MIN_TOTAL_AMOUNT
+    if request.method is Method.MARKET:
+        against = pair.best_ask() if request.side is Side.BUY else pair.best_bid()
+        if against is None:
+            return FAILED_MARKET_ORDER
+    return None

@@ -1,0 +1,268 @@
+"""The real program on real sockets: started, talked to, told to stop."""
+
+import base64
+import gzip
+import hmac
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+SRC = Path(__file__).parent / "../../src"
+KEY, SECRET = "PROCESS", b"a secret of some length"
+ACCOUNT = f"{KEY}:{base64.b64encode(SECRET).decode()}:TRY=10000000,BTC=2"
+COMMAND = [sys.executable, "-m", "btcturk_sim"]
+HEAVY = "import sys, btcturk_sim.cli; print([name in sys.modules for name in ('aiohttp', 'msgspec')])"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(SRC), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(*arguments):
+    """The program's (exit code, stdout, stderr) when it is expected to end by itself."""
+    done = subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=20)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Program:
+    def __init__(self, process):
+        self.process = process
+        self.addresses = json.loads(process.stdout.readline())
+        self._stamp = 0
+
+    def connect(self, where="rest"):
+        return http.client.HTTPConnection(urlsplit(self.addresses[where]).netloc, timeout=10)
+
+    def send(self, method, path, body=None, *, connection=None, headers=None):
+        """The raw response, its body read."""
+        self._stamp = max(time.time_ns() // 1_000_000, self._stamp + 1)
+        stamp = str(self._stamp)
+        signed = base64.b64encode(hmac.digest(SECRET, (KEY + stamp).encode(), "sha256")).decode()
+        every = {"X-PCK": KEY, "X-Stamp": stamp, "X-Signature": signed, "Content-Type": "application/json"}
+        with closing(connection or self.connect()) as used:
+            used.request(method, path, body and json.dumps(body), every | (headers or {}))
+            response = used.getresponse()
+            response.content = response.read()
+            return response
+
+    def control(self, method, path, body=None):
+        request = urllib.request.Request(
+            self.addresses["control"] + path, method=method, data=body and json.dumps(body).encode()
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def orders(self):
+        return self.control("GET", "/state")["accounts"][KEY]["orders"]
+
+
+@contextmanager
+def program(*arguments):
+    command = [*COMMAND, "serve", "--account", ACCOUNT, "--limits", "off", *arguments]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Program(process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def served():
+    with program("--speed", "600", "--symbols", "BTCTRY,XRPTRY") as one:
+        yield one
+
+
+@pytest.fixture
+def fresh(served):
+    served.control("DELETE", "/faults")
+    return served
+
+
+LIMIT = {"pairSymbol": "BTCTRY", "orderType": "buy", "orderMethod": "limit", "quantity": "0.001", "price": "1000000"}
+
+
+def test_one_json_line_says_where_and_the_market_moves(fresh):
+    assert set(fresh.addresses) == {"rest", "graph", "control"}
+    assert all(urlsplit(url).hostname == "127.0.0.1" for url in fresh.addresses.values())
+
+    def last():
+        return json.loads(fresh.send("GET", "/api/v2/ticker?pairSymbol=XRPTRY").content)["data"][0]["last"]
+
+    seen = set()
+    deadline = time.monotonic() + 5
+    while len(seen) < 3 and time.monotonic() < deadline:
+        seen.add(last())
+        time.sleep(0.05)
+    assert len(seen) >= 3
+
+
+def test_an_order_from_submission_to_cancel(fresh):
+    accepted = json.loads(fresh.send("POST", "/api/v1/order", LIMIT).content)["data"]
+    assert fresh.send("DELETE", f"/api/v1/order?id={accepted['id']}").status == 200
+    time.sleep(0.2)
+    single = json.loads(fresh.send("GET", f"/api/v1/order/{accepted['id']}").content)["data"]
+    assert (single["status"], single["orderClientId"]) == ("Canceled", accepted["newOrderClientId"])
+
+
+def test_graph_and_rest_are_different_hosts(fresh):
+    path = "/v1/klines/history?symbol=BTCTRY&resolution=1&from=0&to=9999999999"
+    assert json.loads(fresh.send("GET", path, connection=fresh.connect("graph")).content)["s"] == "ok"
+    assert fresh.send("GET", path).status == 404
+
+
+def test_long_answers_are_compressed_for_who_accepts_it(fresh):
+    response = fresh.send("GET", "/api/v2/orderbook?pairSymbol=BTCTRY", headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert len(json.loads(gzip.decompress(response.content))["data"]["asks"]) == 100
+
+
+@pytest.mark.parametrize(("kind", "placed"), [("lost_before", 0), ("lost_after", 1)])
+def test_a_lost_answer_is_a_closed_connection(fresh, kind, placed):
+    before = len(fresh.orders())
+    fresh.control("POST", "/faults", {"kind": kind, "match": {"method": "POST"}, "count": 1})
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        fresh.send("POST", "/api/v1/order", LIMIT)
+    assert len(fresh.orders()) - before == placed
+
+
+def test_a_truncated_answer_ends_early(fresh):
+    fresh.control("POST", "/faults", {"kind": "truncated", "match": {"path": "/api/v2/"}, "count": 1})
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        fresh.send("GET", "/api/v2/ticker")
+
+
+def test_a_huge_answer_goes_on_beyond_8_megabytes(fresh):
+    fresh.control("POST", "/faults", {"kind": "huge_body", "match": {"path": "/api/v2/"}, "count": 1})
+    assert len(fresh.send("GET", "/api/v2/ticker").content) > 8_000_000
+
+
+def test_a_proxy_page_is_html(fresh):
+    fresh.control("POST", "/faults", {"kind": "html_before", "params": {"status": 502}, "count": 1})
+    response = fresh.send("GET", "/api/v2/ticker")
+    assert (response.status, response.headers["Content-Type"]) == (502, "text/html; charset=UTF-8")
+    assert b"Bad gateway" in response.content
+
+
+def test_a_late_request_is_acted_on_after_its_sender_has_gone(fresh):
+    before = len(fresh.orders())
+    fresh.control("POST", "/faults", {"kind": "delay_before", "params": {"delay_ms": 300}, "count": 1,
+                                      "match": {"method": "POST"}})  # fmt: skip
+    connection = fresh.connect()
+    connection.timeout = 0.1  # shorter than the delay
+    with pytest.raises(TimeoutError):
+        fresh.send("POST", "/api/v1/order", LIMIT, connection=connection)
+    assert len(fresh.orders()) == before
+    time.sleep(0.5)
+    assert len(fresh.orders()) == before + 1
+
+
+def test_500_orders_a_second(fresh):
+    """On a quiet machine several thousand; the floor here leaves room for busy ones."""
+    statuses, count = [], 300
+    # Both threads take stamps from one range, odd and even, that no other test uses.
+    first = time.time_ns() // 1_000_000 + 1_000
+
+    def hammer(stamp_offset):
+        with closing(fresh.connect()) as connection:
+            for number in range(count):
+                stamp = str(first + stamp_offset + 2 * number)
+                signed = base64.b64encode(hmac.digest(SECRET, (KEY + stamp).encode(), "sha256")).decode()
+                headers = {"X-PCK": KEY, "X-Stamp": stamp, "X-Signature": signed, "Content-Type": "application/json"}
+                connection.request("POST", "/api/v1/order", json.dumps(LIMIT), headers)
+                response = connection.getresponse()
+                response.read()
+                statuses.append(response.status)
+
+    threads = [threading.Thread(target=hammer, args=(offset,)) for offset in (0, 1)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - started
+    assert statuses == [200] * (2 * count)
+    assert 2 * count / took > 300, f"{2 * count / took:.0f} orders a second"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_cleanly(number):
+    with program() as one:
+        one.send("GET", "/api/v2/server/ping")
+        one.process.send_signal(number)
+        assert one.process.wait(timeout=5) == 0
+        assert "Traceback" not in one.process.stderr.read()
+
+
+def test_shutdown_and_the_end_of_the_market_end_it_cleanly(tmp_path):
+    with program() as one:
+        assert one.control("POST", "/shutdown") == {"shutdown": True}
+        assert one.process.wait(timeout=5) == 0
+    rows = "".join(f"{60_000 * n},7,7,7,7,1\n" for n in range(3))
+    (tmp_path / "ADATRY.csv").write_text("open_time_ms,open,high,low,close,volume\n" + rows)
+    with program("--market", str(tmp_path), "--speed", "600", "--at-end", "exit") as one:
+        assert one.process.wait(timeout=5) == 0
+
+
+def test_accounts_from_a_file_only_its_owner_can_read(tmp_path):
+    file = tmp_path / "accounts"
+    file.write_text(f"# two accounts\n\nBOB:{base64.b64encode(b'x').decode()}:TRY=5\n")
+    file.chmod(0o644)
+    code, _, said = run("serve", "--accounts", str(file))
+    assert (code, said) == (
+        2, f"btcturk-sim: --accounts {file}: others can read it (mode 0644); run: chmod 600 {file}\n")  # fmt: skip
+    file.chmod(0o600)
+    with program("--accounts", str(file)) as one:
+        assert set(one.control("GET", "/state")["accounts"]) == {KEY, "BOB"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0: only loopback is served; use 127.0.0.1, ::1 or localhost"),
+        (["--host", "example.com"], "--host example.com: only loopback is served"),
+        (["--limits", "maybe"], "--limits maybe: use real, real-ip, scaled=N"),
+        (["--speed", "fast"], "--speed fast: give a number above 0"),
+        (["--speed", "0"], "--speed 0: give a number above 0"),
+        (["--account", "KEY"], "account KEY: write KEY:SECRET:ASSET=AMOUNT"),
+        (["--account", "KEY:!!:TRY=1"], "account KEY: the secret is not base64"),
+        (["--account", "KEY:AAAA:TRY"], "account KEY: 'TRY' is not ASSET=AMOUNT"),
+        (["--account", "KEY:AAAA:TRY=-1"], "account KEY: TRY=-1 is not an amount"),
+        (["--account", "KEY:AAAA", "--account", "KEY:BBBB"], "account KEY is given twice"),
+        (["--accounts", "/nowhere/accounts"], "--accounts /nowhere/accounts: No such file or directory"),
+        (["--market", "/nowhere"], "--market /nowhere: no such folder"),
+        (["--symbols", "FOO"], "'FOO' is not a pair this exchange can list"),
+        (["--record", "/nowhere/file"], "--record /nowhere/file: No such file or directory"),
+        (["--cancel-lag-ms", "-1"], "--cancel-lag-ms -1: give milliseconds, 0 or more"),
+        (["--limit-only", "ADATRY"], "--limit-only ADATRY: not listed; name some of BTCTRY"),
+        (["--at-end", "never"], "'never' is not one of"),
+        (["--port", "70000"], "70000 is not in the range"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_2(arguments, says):
+    code, out, said = run("serve", *arguments)
+    assert (code, out) == (2, "")
+    assert said.count("\n") == 1
+    assert says in said
+
+
+def test_version_and_help_answer_at_once():
+    assert run("--version")[:2] == (0, "btcturk-sim, version 0.1.0\n")
+    code, out, _ = run("serve", "--help")
+    assert code == 0
+    assert "--transactions-lag-ms" in out
+    imported = subprocess.run(
+        [sys.executable, "-c", HEAVY],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=20, check=True,
+    )  # fmt: skip
+    assert imported.stdout == "[False, False]\n"

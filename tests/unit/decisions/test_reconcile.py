@@ -1,0 +1,147 @@
+"""Books against balances: a difference is explained, or watched while it may be lag, or put into suspense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.builders import NOW_MS, a_transfer, an_account
+
+from btcbot.decisions.booking import Reconciliation, differences, reconcile
+from btcbot.domain.book import Discrepancy
+from btcbot.domain.ledger import Account, EntryKind, balances
+
+HORIZON_MS = 30_000
+CYCLE_MS = 10_000
+
+
+def seen(amount: str, times: int, since_ms: int = NOW_MS) -> Discrepancy:
+    return Discrepancy(asset="TRY", amount=Decimal(amount), first_seen_ms=since_ms, seen_count=times)
+
+
+def judge(
+    amount: str,
+    before: Sequence[Discrepancy] = (),
+    *,
+    busy: bool = False,
+    transfers: Sequence[Any] = (),
+    suspense: Mapping[str, Decimal] | None = None,
+    at_ms: int = NOW_MS,
+) -> Reconciliation:
+    """One look at TRY, where the venue holds `amount` more than the books say."""
+    found = {"TRY": Decimal(amount)} if Decimal(amount) else {}
+    busy_assets = frozenset({"TRY"} if busy else set())
+    return reconcile(found, before, busy_assets, transfers, suspense or {}, at_ms, HORIZON_MS)
+
+
+def test_differences_are_venue_minus_books_over_the_assets_of_both() -> None:
+    books = {"TRY": Decimal(1000), "ADA": Decimal(2), "BTC": Decimal("0.5"), "XRP": Decimal(0)}
+
+    found = differences(books, an_account(TRY=("900", "95"), ADA="2", ETH="1"))
+
+    assert found == {"BTC": Decimal("-0.5"), "ETH": 1, "TRY": -5}
+
+
+def test_the_first_sight_of_a_difference_is_watched_and_stops_nothing() -> None:
+    assert judge("-5") == Reconciliation(entries=[], discrepancies=[seen("-5", 1)], unexplained=())
+
+
+def test_the_second_sight_stops_new_orders() -> None:
+    outcome = judge("-5", [seen("-5", 1)], at_ms=NOW_MS + CYCLE_MS)
+
+    assert outcome == Reconciliation(entries=[], discrepancies=[seen("-5", 2)], unexplained=("TRY",))
+
+
+def test_a_third_sight_within_the_horizon_still_waits() -> None:
+    outcome = judge("-5", [seen("-5", 2)], at_ms=NOW_MS + HORIZON_MS - 1)
+
+    assert outcome == Reconciliation(entries=[], discrepancies=[seen("-5", 3)], unexplained=("TRY",))
+
+
+def test_a_third_sight_behind_the_horizon_goes_to_suspense() -> None:
+    outcome = judge("-5", [seen("-5", 2)], at_ms=NOW_MS + HORIZON_MS)
+
+    (entry,) = outcome.entries
+    assert entry.kind is EntryKind.SUSPENSE
+    assert (entry.moved(Account.VENUE, "TRY"), entry.moved(Account.SUSPENSE, "TRY")) == (-5, 5)
+    assert (outcome.discrepancies, outcome.unexplained) == ([], ())
+
+
+def test_two_sights_prove_nothing_however_far_apart() -> None:
+    assert not judge("-5", [seen("-5", 1)], at_ms=NOW_MS + 100 * HORIZON_MS).entries
+
+
+def test_a_difference_that_changes_begins_anew() -> None:
+    outcome = judge("-6", [seen("-5", 9, since_ms=0)])
+
+    assert outcome == Reconciliation(entries=[], discrepancies=[seen("-6", 1)], unexplained=())
+
+
+def test_a_difference_that_is_gone_is_forgotten() -> None:
+    assert judge("0", [seen("-5", 2)]) == Reconciliation(entries=[], discrepancies=[], unexplained=())
+
+
+def test_a_busy_asset_is_watched_and_not_judged() -> None:
+    """Own trades around the moment of the read: the difference may be nothing but the lag between two lists."""
+    long_ago = seen("-5", 2, since_ms=0)
+
+    assert judge("-5", [long_ago], busy=True).entries == []
+    assert judge("-5", [long_ago], busy=True).discrepancies == [long_ago]
+    assert judge("-5", [seen("-5", 99, since_ms=0)], busy=True).entries == []
+    assert judge("-5", busy=True) == Reconciliation(entries=[], discrepancies=[seen("-5", 1)], unexplained=())
+
+
+def test_a_listed_transfer_explains_it_at_once() -> None:
+    outcome = judge("-5", [seen("-5", 2)], transfers=[a_transfer("-5")])
+
+    assert [entry.entry_id for entry in outcome.entries] == ["transfer:x1"]
+    assert (outcome.discrepancies, outcome.unexplained) == ([], ())
+
+
+def test_what_was_missing_turns_up_and_clears_its_suspense() -> None:
+    missing = judge("-5", [seen("-5", 2)], at_ms=NOW_MS + HORIZON_MS).entries
+    in_suspense = balances(missing, Account.SUSPENSE)
+    assert in_suspense == {"TRY": 5}
+
+    back = judge("5", [seen("5", 2, since_ms=0)], suspense=in_suspense).entries
+
+    assert back[0].memo == "what was in suspense has turned up"
+    assert balances([*missing, *back], Account.SUSPENSE) == {"TRY": 0}
+    assert balances([*missing, *back], Account.VENUE) == {"TRY": 0}
+
+
+def test_one_assets_trouble_is_not_anothers() -> None:
+    outcome = reconcile(
+        {"ADA": Decimal(1), "TRY": Decimal(-5)},
+        [seen("-5", 2, since_ms=0)],
+        frozenset({"ADA"}),
+        [],
+        {},
+        NOW_MS,
+        HORIZON_MS,
+    )
+
+    assert [entry.moved(Account.VENUE, "TRY") for entry in outcome.entries] == [-5]
+    assert [discrepancy.asset for discrepancy in outcome.discrepancies] == ["ADA"]
+
+
+@settings(deadline=None)
+@given(looks=st.lists(st.tuples(st.sampled_from(["0", "-5", "7"]), st.booleans()), min_size=1, max_size=12))
+def test_suspense_takes_a_difference_only_after_three_equal_quiet_looks_over_a_horizon(
+    looks: list[tuple[str, bool]],
+) -> None:
+    """Whatever is seen in whatever order, one cycle apart: a booked difference was equal and quiet three times."""
+    before: Sequence[Discrepancy] = ()
+    run: list[tuple[str, bool]] = []
+    for number, (amount, busy) in enumerate(looks):
+        run = [*run, (amount, busy)] if run and run[-1][0] == amount else [(amount, busy)]
+        outcome = judge(amount, before, busy=busy, at_ms=NOW_MS + number * CYCLE_MS)
+        before = outcome.discrepancies
+        if outcome.entries:
+            assert (len(run) - 1) * CYCLE_MS >= HORIZON_MS
+            assert not busy
+            assert 1 + sum(not was_busy for _, was_busy in run[1:]) >= 3
+            run = []

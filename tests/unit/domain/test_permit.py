@@ -1,0 +1,47 @@
+"""A permit is leave for exactly one write, in one world, now."""
+
+from __future__ import annotations
+
+import pytest
+
+from btcbot.domain.permit import PERMIT_AGE_MS_MAX, Permit, PermitScope, WriteKind
+from btcbot.errors import InvariantBroken
+
+ISSUED_MS = 5_000
+
+
+def a_permit() -> Permit:
+    return Permit(
+        kind=WriteKind.SUBMIT, scope=PermitScope.VENUE, client_order_id="btcbot-k7f3-1-1", issued_at_ms=ISSUED_MS
+    )
+
+
+@pytest.mark.parametrize("age_ms", [0, 1, PERMIT_AGE_MS_MAX])
+def test_it_serves_the_write_it_was_given_for(age_ms: int) -> None:
+    a_permit().demand(WriteKind.SUBMIT, PermitScope.VENUE, "btcbot-k7f3-1-1", ISSUED_MS + age_ms)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "client_order_id"),
+    [
+        (WriteKind.CANCEL, PermitScope.VENUE, "btcbot-k7f3-1-1"),
+        (WriteKind.SUBMIT, PermitScope.SIMULATION, "btcbot-k7f3-1-1"),
+        (WriteKind.SUBMIT, PermitScope.VENUE, "btcbot-k7f3-1-2"),
+        (WriteKind.SUBMIT, PermitScope.VENUE, ""),
+    ],
+    ids=["another kind of write", "another world", "another order", "no order"],
+)
+def test_it_serves_no_other(kind: WriteKind, scope: PermitScope, client_order_id: str) -> None:
+    with pytest.raises(InvariantBroken, match="I6_PERMIT"):
+        a_permit().demand(kind, scope, client_order_id, ISSUED_MS)
+
+
+@pytest.mark.parametrize("age_ms", [-1, PERMIT_AGE_MS_MAX + 1, 60_000])
+def test_an_old_one_or_one_from_the_future_is_none(age_ms: int) -> None:
+    with pytest.raises(InvariantBroken, match="I6_PERMIT"):
+        a_permit().demand(WriteKind.SUBMIT, PermitScope.VENUE, "btcbot-k7f3-1-1", ISSUED_MS + age_ms)
+
+
+def test_it_cannot_be_altered() -> None:
+    with pytest.raises(AttributeError):
+        a_permit().scope = PermitScope.VENUE  # type: ignore[misc]
