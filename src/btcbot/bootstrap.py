@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 QUOTE_ASSET: Final = "TRY"
 CANCEL_ON_EXIT_SECONDS: Final = 4.0
 CANCEL_POLL_SECONDS: Final = 0.5
+#: Up to this size the self-check reads the whole database, within a few hundredths of a second.
+VERIFY_BYTES_MAX: Final = 4 * 1024 * 1024
 FREE_BYTES_MIN: Final = 64 * 1024 * 1024
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
@@ -148,6 +150,7 @@ def build(
     clock: Clock | None = None,
     profile: Profile = RUN,
     is_for_trading: bool = True,
+    quotas: Mapping[limits.Endpoint, tuple[limits.Quota, ...]] = limits.QUOTAS,
     transport: httpx2.BaseTransport | None = None,
     open_store: Callable[..., SqliteStore] = SqliteStore.open,
     strategy: Strategy | None = None,
@@ -155,7 +158,8 @@ def build(
     """Take the locks, open the database, connect the parts. Raises Refused with one line when something forbids it.
 
     `is_for_trading` False is for an operator's single request: an old key may still cancel, explain and resume.
-    The last three are seams for a test bench: `transport` None opens sockets, `strategy` None is the profile's.
+    `quotas` other than the venue's own are for a local venue with other limits. The last three are seams for a test
+    bench: `transport` None opens sockets, `strategy` None is the profile's.
     """
     money.arm()
     clock = clock or SystemClock()
@@ -181,6 +185,7 @@ def build(
             load_mark=mark.load,
             save_mark=mark.save,
             symbols=settings.symbols,
+            quotas=quotas,
             timing=timing(settings),
             transport=transport,
         )
@@ -330,6 +335,7 @@ def strategy_of(profile: Profile, settings: Settings) -> Strategy:
             profit_bps_min=settings.min_profit_bps,
             slice_fraction=settings.take_profit_fraction,
             spread_bps_max=settings.entry_spread_bps_max,
+            order_value_min=settings.min_order_notional_try,
         ),
     }
     return makers[profile.strategy]()
@@ -354,17 +360,17 @@ def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -
             raise Refused(
                 f"SYMBOLS: {symbol} is priced in {instrument.quote}; limits are in TRY, so only TRY pairs trade"
             )
-        least = instrument.value_min
+        least = max(instrument.value_min, settings.min_order_notional_try)
         bought = settings.entry_budget_try * (money.ONE - settings.fee_bps_taker * money.BPS)
         if bought < least:
             raise Refused(
-                f"ENTRY_BUDGET_TRY: {money.plain(settings.entry_budget_try)} less the fee is below the venue's minimum "
+                f"ENTRY_BUDGET_TRY: {money.plain(settings.entry_budget_try)} less the fee is below the minimum "
                 f"of {money.plain(least)} for {symbol}, so what it buys could never be sold; raise it"
             )
         per_order = settings.max_notional_per_order_try
         if per_order and per_order < least:
             raise Refused(
-                f"MAX_NOTIONAL_PER_ORDER_TRY: {money.plain(per_order)} is below the venue's minimum of "
+                f"MAX_NOTIONAL_PER_ORDER_TRY: {money.plain(per_order)} is below the minimum of "
                 f"{money.plain(least)} for {symbol}; raise it, or set 0 for no limit"
             )
 
@@ -373,6 +379,8 @@ def self_checks(store: SqliteStore, database: Path) -> Mapping[str, Check]:
     """What the loop's own self-check looks at. The venue and the key are checked by each cycle's reads."""
 
     def books() -> str | None:
+        if database.stat().st_size > VERIFY_BYTES_MAX:
+            return None  # a whole check would hold up trading; opening, each cycle and «btcbot db verify» check too
         findings = store.verify()
         return f"the database contradicts itself: {findings[0]}; see «btcbot db verify»" if findings else None
 

@@ -13,6 +13,8 @@ from btcbot.testing.rig import bare_environment
 
 RECORDED = Path(__file__).parents[3] / "shared" / "market-data" / "try-1m-2022-11-08"
 
+pytestmark = pytest.mark.slow
+
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -15,6 +15,8 @@ from btcbot.domain.ledger import EntryKind
 from btcbot.domain.orders import OrderStatus
 from btcbot.testing.rig import bare_environment, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def test_killed_again_and_again_the_books_equal_the_venue(rig: Rig) -> None:
     moments = random.Random(20221108)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from btcbot.domain.cycles import CycleOutcome
-from btcbot.domain.orders import OrderStatus
+from btcbot.domain.ledger import Hold
+from btcbot.domain.money import ZERO
+from btcbot.domain.orders import OrderEvent, OrderStatus, apply
 from btcbot.domain.reasons import TradingState
 
 RESTING = ("buy", "0.0005", "1000000")
@@ -74,3 +76,23 @@ def test_a_trade_of_another_side_than_its_order(rig):
     rig.heal()
     assert rig.statuses()[0] is OrderStatus.CANCELED
     assert rig.faults() == []
+
+
+def test_a_closed_order_that_the_venue_still_works_is_an_alarm(rig):
+    """However it came about: funds that nobody watches are worth a halt. A list that merely lags is not."""
+    rig.wish(*RESTING)
+    rig.cycle()
+    order = rig.order()
+    with rig.store.transaction() as tx:
+        tx.update_order(apply(order, OrderEvent.CANCEL, rig.clock.now_ms()))
+        tx.put_hold(Hold(client_order_id=order.client_order_id, asset="TRY", amount=ZERO))
+    rig.cycle()
+    assert rig.state() is TradingState.ACTIVE
+    rig.wait(61)
+    report = rig.cycle()
+    assert report.outcome is CycleOutcome.HALTED
+    assert "I7_CLOSED_ORDER_OPEN" in report.reasons[-1]
+    rig.venue.cancel(order.venue_order_id)
+    assert rig.ask("resume", reason="cancelled by hand").done
+    rig.wait(1)
+    assert rig.cycle().outcome is CycleOutcome.COMPLETED

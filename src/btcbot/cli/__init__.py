@@ -92,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = root.main(args=arguments, prog_name="btcbot", standalone_mode=False)
         if isinstance(status, int):  # what `Context.exit` was given
             sys.exit(status)
+    except click.exceptions.NoArgsIsHelpError as helped:
+        click.echo(helped.format_message(), err=True)
+        sys.exit(EXIT_REFUSED)
     except click.ClickException as problem:
         click.echo(f"btcbot: {problem.format_message()}", err=True)
         sys.exit(EXIT_REFUSED)

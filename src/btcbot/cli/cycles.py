@@ -11,7 +11,7 @@ from btcbot.cli.options import Where
 
 
 @click.group(invoke_without_command=True, short_help="List the last cycles, or tell one with every verdict.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N.")
+@click.option("--limit", type=options.COUNT, default=20, show_default=True, metavar="N", help="The newest N.")
 @options.report
 @click.pass_context
 def command(context: click.Context, limit: int, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:

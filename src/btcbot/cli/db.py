@@ -47,6 +47,7 @@ def locks(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     Example:  btcbot db locks --json
     """
     database = reading.database_path(Where(db, env_file))
+    reading.demand_database(database)
     held = reading.writer(database)
     path = os.path.abspath(database)  # noqa: PTH100 - a link must not be hidden
     if as_json:
@@ -91,15 +92,24 @@ def _copies(database: Path) -> set[Path]:
 def backup(to: Path, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """Copy the database to the new file PATH and prove the copy. The bot may go on writing meanwhile.
 
+    Exit status 1 when the books are wrong; the copy is kept all the same.
+
     \b
     Example:  btcbot db backup /mnt/backup/btcbot-2026-01-31.db
     """
     with reading.open_book(Where(db, env_file)) as store:
-        store.backup(to)
+        problems = store.backup(to.absolute())
+    size = to.stat().st_size
     if as_json:
-        output.json_line({"backup": str(to), "bytes": to.stat().st_size})
+        output.json_line({"backup": str(to), "bytes": size, "sound": not problems, "problems": problems})
+    elif problems:
+        output.line(f"{to}: {size} bytes, a faithful copy of books that are wrong")
+        for problem in problems:
+            click.echo(f"btcbot: {output.clean(problem)}", err=True)
     else:
-        output.line(f"{to}: {to.stat().st_size} bytes, proved")
+        output.line(f"{to}: {size} bytes, proved")
+    if problems:
+        output.leave(EXIT_FAILED)
 
 
 @command.command(short_help="Read the whole database and prove its books.")

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 @click.option("--speed", type=click.IntRange(min=1), default=600, show_default=True, help="Market time over wall time.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the made market.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON instead of tables.")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default=None, help="Where database and logs go.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where database and logs go.",
+)
 def command(
     market: Path | None,
     symbols: str,

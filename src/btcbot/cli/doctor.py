@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ PASS: Final = "PASS"  # noqa: S105 - a verdict, not a secret
 WARN: Final = "WARN"
 FAIL: Final = "FAIL"
 EXIT_OF: Final = {PASS: 0, WARN: 1, FAIL: 2}
+
+
+#: How far ahead of venue time a mark may be for the doctor to wait for it.
+MARK_AHEAD_MS_MAX: Final = 3_000
 
 
 class Finding(NamedTuple):
@@ -66,17 +71,19 @@ def command(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
 
 def examine(where: Where) -> Iterator[Finding]:
     """Every check, in an order in which a person would mend them."""
-    loaded = None
+    loaded, told = None, set[str]()
     try:
         loaded = reading.load(where)
     except ConfigurationError as error:
+        told.update(error.lines)
         yield from (Finding(FAIL, "settings", "values", line) for line in error.lines)
     else:
         yield Finding(PASS, "settings", "values", f"all can be used ({loaded.env_file or 'no env file'})")
     try:
         database = reading.database_path(where)
     except ConfigurationError as error:
-        yield from (Finding(FAIL, "settings", "database path", line) for line in error.lines)
+        # What the settings were refused for need not be told twice.
+        yield from (Finding(FAIL, "settings", "database path", line) for line in error.lines if line not in told)
         return
     yield from _files(database)
     yield from _database(where, database, loaded)
@@ -135,7 +142,7 @@ def _database(where: Where, database: Path, loaded: LoadedSettings | None) -> It
                 yield from _purpose(store, loaded.settings)
                 yield from _gates(store, loaded, database)
     except BtcbotError as error:
-        yield Finding(FAIL, "database", "opens", str(error))
+        yield Finding(FAIL, "database", "opens", " ".join(str(error).split()))
 
 
 def _purpose(store: SqliteStore, settings: Settings) -> Iterator[Finding]:
@@ -182,15 +189,20 @@ def _gates(store: SqliteStore, loaded: LoadedSettings, database: Path) -> Iterat
         yield Finding(WARN, "gates", "kill file", f"on: {why}; «btcbot kill off» lets orders leave again")
     state, reason = store.trading_state()
     if state is TradingState.HALTED:
-        yield Finding(FAIL, "gates", "trading state", f"{state}: {reason}; then «btcbot resume --reason …»")
+        yield Finding(FAIL, "gates", "trading state", f"{state}: {_then(reason, 'btcbot resume --reason …')}")
     elif state is TradingState.FROZEN:
-        yield Finding(FAIL, "gates", "trading state", f"{state}: {reason}; then «btcbot ledger explain»")
+        yield Finding(FAIL, "gates", "trading state", f"{state}: {_then(reason, 'btcbot ledger explain')}")
     else:
         yield Finding(PASS, "gates", "trading state", " - ".join(filter(None, (state.value, reason))))
     doubted = store.orders(tuple(IN_DOUBT))
     if doubted and not running:
         message = f"{len(doubted)} wait for proof; run the bot, which finds it, or «btcbot orders resolve»"
         yield Finding(WARN, "gates", "orders in doubt", message)
+
+
+def _then(reason: str, command: str) -> str:
+    """The reason, and the command that follows, unless the reason names it already."""
+    return reason if f"«{command}" in reason else f"{reason}; then «{command}»"
 
 
 # -- venue and key ---------------------------------------------------------------------------------------------------
@@ -259,7 +271,9 @@ def _key(where: Where, database: Path, settings: Settings) -> Iterator[Finding]:
         except Refused:
             yield Finding(PASS, "key", "permissions", "not probed: a running bot uses the key; see its last cycle")
             return
-        with lock, venue.with_key(settings, lambda: _nonce_mark(where, database), lambda mark: None) as exchange:
+        mark_ms = _nonce_mark(where, database)
+        with lock, venue.with_key(settings, lambda: mark_ms, lambda mark: None) as exchange:
+            _wait_until_after(mark_ms, exchange)
             yield from _permissions(exchange)
 
 
@@ -274,6 +288,20 @@ def _nonce_mark(where: Where, database: Path) -> int:
             return int(store.value(values.NONCE_MARK_MS) or 0)
     except BtcbotError:
         return 0  # told under «database» already
+
+
+def _wait_until_after(mark_ms: int, exchange: Exchange) -> None:
+    """Let venue time pass the mark, which the bot keeps up to 2 s ahead.
+
+    Our stamps are then of the present, and a bot that starts next, from the same mark, cannot repeat one. A mark
+    further ahead than that (the clock was set back) is told by the probes.
+    """
+    try:
+        ahead_ms = mark_ms - exchange.venue_time_ms()
+    except VenueUnavailable:
+        return
+    if 0 <= ahead_ms <= MARK_AHEAD_MS_MAX:
+        time.sleep((ahead_ms + 1) / 1000)
 
 
 def _permissions(exchange: Exchange) -> Iterator[Finding]:

@@ -43,8 +43,7 @@ def on(reason: str, db: Path | None, env_file: Path | None, wait: float, *, canc
         output.json_line({"on": True, "reason": reason, "path": str(switch.path)})
     else:
         click.echo(output.clean(f"kill switch on: no new order leaves while {switch.path} exists"), err=as_json)
-    if not database.exists():
-        click.echo(output.clean(f"note: there is no database at {database} yet; is it the one the bot uses?"), err=True)
+    _note_missing(database)
     if cancel_open:
         from btcbot.cli import request
 
@@ -61,13 +60,16 @@ def off(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """
     from btcbot.adapters.kill_switch import FileKillSwitch
 
-    switch = FileKillSwitch(reading.database_path(Where(db, env_file)))
+    database = reading.database_path(Where(db, env_file))
+    switch = FileKillSwitch(database)
     was_on, reason = switch.is_on()
     switch.turn_off()
     if as_json:
         output.json_line({"on": False, "was_on": was_on, "path": str(switch.path)})
     else:
-        output.line(f"kill switch off (was on: {reason})" if was_on else "kill switch was off already")
+        told = f"kill switch off (was on: {reason})" if was_on else "kill switch was off already"
+        output.line(f"{told} ({switch.path})")
+    _note_missing(database)
 
 
 @command.command()
@@ -80,9 +82,17 @@ def status(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """
     from btcbot.adapters.kill_switch import FileKillSwitch
 
-    switch = FileKillSwitch(reading.database_path(Where(db, env_file)))
+    database = reading.database_path(Where(db, env_file))
+    switch = FileKillSwitch(database)
     is_on, reason = switch.is_on()
     if as_json:
         output.json_line({"on": is_on, "reason": reason, "path": str(switch.path)})
     else:
         output.line(f"kill switch ON: {reason} ({switch.path})" if is_on else f"kill switch off ({switch.path})")
+    _note_missing(database)
+
+
+def _note_missing(database: Path) -> None:
+    """The brake of another database than the bot's stops nothing."""
+    if not database.is_file():
+        click.echo(output.clean(f"note: there is no database at {database} yet; is it the one the bot uses?"), err=True)

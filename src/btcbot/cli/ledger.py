@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(invoke_without_command=True, short_help="Show balances and suspense; explain what lies in suspense.")
 @click.option(
-    "--entries", "limit", type=click.IntRange(min=0), default=0, metavar="N", help="List the newest N entries as well."
+    "--entries", "limit", type=options.COUNT_OR_NONE, default=0, metavar="N", help="List the newest N entries as well."
 )
 @options.report
 @click.pass_context

@@ -12,6 +12,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
+#: How many rows to list; more than the database driver can count to is refused here.
+COUNT: Final = click.IntRange(min=1, max=1_000_000_000)
+COUNT_OR_NONE: Final = click.IntRange(min=0, max=1_000_000_000)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

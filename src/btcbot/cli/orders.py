@@ -19,7 +19,7 @@ _COLUMNS = ("client order id", "created", "symbol", "side", "price", "quantity",
 @click.group(invoke_without_command=True, short_help="List orders; cancel one, or resolve one that is in doubt.")
 @click.option("--open", "which", flag_value="open", help="Only orders that may still trade.")
 @click.option("--all", "which", flag_value="all", help="Every order, however many.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N.")
+@click.option("--limit", type=options.COUNT, default=20, show_default=True, metavar="N", help="The newest N.")
 @options.report
 @click.pass_context
 def command(

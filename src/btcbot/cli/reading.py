@@ -59,7 +59,7 @@ def _env_file_path(env_file: Path | None) -> tuple[str | None, str]:
     content = read_env_file(path)
     # Problems in other lines do not matter here; a file that says nothing readable at all does.
     if _SETTING not in content.values and content.problems:
-        raise ConfigurationError([*content.problems, f"{path} does not tell {_SETTING}; give --db PATH"])
+        raise ConfigurationError([*content.problems, f"{path}: {_SETTING} cannot be read there; give --db PATH"])
     return content.values.get(_SETTING), f"env file {path}"
 
 

@@ -10,15 +10,19 @@ import threading
 from decimal import Decimal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from btcbot.errors import EXIT_FAILED, Refused
+from btcbot.errors import EXIT_FAILED, BtcbotError, Refused
 
 if TYPE_CHECKING:
     from btcbot.bootstrap import Bot
     from btcbot.config.settings import Settings
+
+
+#: A loop that thinks less than once a day is a typing error.
+SECONDS_MAX: Final = 86_400
 
 
 @click.command("run")
@@ -70,7 +74,11 @@ def command(
     configure_logging(settings.log_level, [s for s in (settings.btcturk_api_key, settings.btcturk_api_secret) if s])
     log = structlog.get_logger("btcbot")
     exporter = settings.observability_metrics_exporter if settings.observability_enabled else "none"
-    metrics = make_metrics(exporter, settings.observability_prometheus_port, settings.observability_otlp_endpoint)
+    try:
+        metrics = make_metrics(exporter, settings.observability_prometheus_port, settings.observability_otlp_endpoint)
+    except BtcbotError:
+        _demand_alone(settings)  # the port is taken by the bot that runs already: then that is what to say
+        raise
     stop = threading.Event()
     _end_on_signals(stop)
     try:
@@ -96,9 +104,13 @@ def command(
             )
             if cancel_on_exit:
                 bot.cancel_resting()
+            flush_logs(1.0)  # the farewell is the last line
             click.echo(_farewell(bot, status), err=True)
         finally:
             bot.close()
+    except BtcbotError as error:
+        log.error("run_ended_by_error", error=str(error))  # for whoever reads only the log
+        raise
     finally:
         metrics.flush(1.0)
         shutdown_logging()
@@ -108,13 +120,27 @@ def command(
 def _demand_cycle_length(settings: Settings, cycle_seconds: float, jitter_seconds: float, *, loop: bool) -> None:
     from btcbot import bootstrap
 
-    if jitter_seconds < 0:
-        raise Refused("--jitter-seconds: is below zero; give 0 or more")
+    # Written so that nan is refused too.
+    if not 0 <= jitter_seconds <= SECONDS_MAX:
+        raise Refused(f"--jitter-seconds: give a number from 0 to {SECONDS_MAX}")
+    if not 0 < cycle_seconds <= SECONDS_MAX:
+        raise Refused(f"--cycle-seconds: give a number above 0, at most {SECONDS_MAX}")
     least = bootstrap.cycle_seconds_min(settings)
     if loop and Decimal(str(cycle_seconds)) < least:
         raise Refused(
             f"--cycle-seconds: the venue's limits allow {len(settings.symbols)} symbols a cycle of at least {least} s; "
             f"give {least} or more, or fewer SYMBOLS"
+        )
+
+
+def _demand_alone(settings: Settings) -> None:
+    from btcbot.cli import reading
+
+    held = reading.writer(settings.state_db_path)
+    if held is not None:
+        raise Refused(
+            f"another btcbot ({held}) writes to the database {settings.state_db_path}; "
+            "stop it, or give this one its own STATE_DB_PATH"
         )
 
 

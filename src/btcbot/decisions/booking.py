@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations, product
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -30,6 +31,8 @@ from btcbot.errors import InvariantBroken
 READ_MARGIN_MS: Final = 2_000
 #: A difference that lasts is believed after this many equal observations (and the settle horizon).
 OBSERVATIONS_MIN: Final = 3
+#: An asset that differs for so many settle horizons without a quiet moment gets one.
+OVERDUE_HORIZONS: Final = 10
 #: Unbooked transfers beyond this are not searched for a combination: the newest matter.
 TRANSFERS_SEARCHED_MAX: Final = 8
 
@@ -227,19 +230,21 @@ def reconcile(
     suspense: Mapping[str, Decimal],
     now_ms: int,
     settle_horizon_ms: int,
+    differing_since_ms: Mapping[str, int] = MappingProxyType({}),
 ) -> Reconciliation:
     """Judge each difference: explained by transfers, still settling, or to be put in suspense.
 
     `busy_assets` had own orders or trades around the moment of the read: their difference may be nothing but the lag
-    between two lists, so it is watched and not judged. A difference that is the exact opposite of what lies in suspense
-    clears it: what had been missing has turned up.
+    between two lists, so it is watched and not judged, not even by a transfer that happens to fit. An asset that has
+    differed for long (`differing_since_ms`) without a quiet moment stops new orders, which makes one. A difference that
+    is the exact opposite of what lies in suspense clears it: what had been missing has turned up.
     """
     earlier = {discrepancy.asset: discrepancy for discrepancy in before}
     entries: list[Entry] = []
     watched: list[Discrepancy] = []
     unexplained: list[str] = []
     for asset, amount in found.items():
-        matched = match_transfers(asset, amount, candidates)
+        matched = [] if asset in busy_assets else match_transfers(asset, amount, candidates)
         if matched:
             entries.extend(matched)
             continue
@@ -256,7 +261,8 @@ def reconcile(
             entries.append(_two_sided(entry_id, EntryKind.SUSPENSE, now_ms, Account.SUSPENSE, asset, amount, memo))
             continue
         watched.append(seen)
-        if seen.seen_count >= OBSERVATIONS_MIN - 1:
+        is_overdue = now_ms - differing_since_ms.get(asset, now_ms) >= OVERDUE_HORIZONS * settle_horizon_ms
+        if seen.seen_count >= OBSERVATIONS_MIN - 1 or is_overdue:
             unexplained.append(asset)
     return Reconciliation(entries=entries, discrepancies=watched, unexplained=tuple(unexplained))
 

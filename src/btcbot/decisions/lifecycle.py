@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from btcbot.domain.orders import WORKING, Order, OrderStatus
+from btcbot.domain.orders import WORKING, Order
 
 
 def stale_orders(orders: Iterable[Order], now_ms: int, ttl_ms: int, cancel_retry_ms: int) -> Sequence[Order]:
@@ -26,4 +26,4 @@ def stale_orders(orders: Iterable[Order], now_ms: int, ttl_ms: int, cancel_retry
 
 def left_resting(orders: Iterable[Order]) -> Sequence[Order]:
     """Orders that stay at the venue when we stop now: what a farewell has to name."""
-    return [order for order in orders if order.is_open and order.status is not OrderStatus.SIMULATED]
+    return [order for order in orders if order.is_open]

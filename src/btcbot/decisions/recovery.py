@@ -207,10 +207,12 @@ def _compare_working(
         return None  # the row is older than our fills
     if shown.status is VenueOrderStatus.CANCELED:
         return Close(order, OrderEvent.CANCEL, ReasonCode.CANCELED_AT_VENUE)
-    if order.venue_order_id in open_ids or shown.status is VenueOrderStatus.CLOSED:
-        # Still working (or wholly filled and closed by its last fill): evidence of absence is void.
+    if order.venue_order_id in open_ids:
+        # Still working: evidence of absence is void.
         return NoteAbsence(order, 0, None) if order.absent_count else None
-    # Told as open by its id, yet not in the list of open orders: a lagging list, or a cancelled order with a fill,
+    if shown.status is VenueOrderStatus.UNTOUCHED:
+        return Wait(order, "the venue tells it as untouched by its id, and does not list it as open")
+    # Not listed as open, and not told as cancelled either: a lagging list, or an order that was cancelled with a fill,
     # which the venue was seen to leave as «Partial». Time decides.
     count, since_ms = order.absent_count + 1, order.absent_since_ms or facts.venue_time_ms
     if count >= LISTINGS_MIN and facts.venue_time_ms - since_ms >= facts.settle_horizon_ms:
@@ -220,6 +222,8 @@ def _compare_working(
 
 def _weigh_absence(order: Order, facts: RecoveryFacts) -> RecoveryStep:
     """An order in doubt that no list shows: note the evidence, or conclude from it."""
+    if order.status is OrderStatus.SUBMITTED:
+        return Wait(order, "its answer is not recorded yet")
     listing = facts.listings.get(order.symbol)
     if listing is None:
         return Wait(order, "no complete listing of its symbol yet")

@@ -4,7 +4,8 @@ Rules are asked in a fixed order and each refusal names its rule, what was asked
 from intent to intent inside one cycle: an allowed buy leaves less cash, less room and fewer slots for the next. The
 number of orders a cycle may send is counted last, so that an intent that another rule refuses takes nobody's place.
 
-Sells of inventory lower the risk; the daily loss limit and the caps on value therefore stop buys only.
+Sells of inventory lower the risk; the daily loss limit, the cash reserve and the caps on what is invested therefore
+stop buys only. The caps per order and per cycle count every order.
 """
 
 from __future__ import annotations

@@ -26,23 +26,25 @@ def plan(
 ) -> Sequence[Intent]:
     """Buys that bring free quote currency down to `cash_target`, fee included.
 
-    The cash is split evenly; when an even share would be below a venue's minimum, fewer symbols (in alphabetical order)
-    get a share that is not.
+    The cash is split evenly. Where an even share cannot buy the least that a venue takes, fewer symbols (in
+    alphabetical order) get a larger one.
     """
     symbols = sorted(symbol for symbol in quotes if symbol in instruments and symbol not in busy_symbols)
     excess = free - cash_target
-    while symbols and excess > 0:
-        share = money.divide_down(excess, Decimal(len(symbols)), 2)
-        intents = [_bid(cycle_id, instruments[s], quotes[s], share, offset_bps, taker_rate) for s in symbols]
-        if all(intent is not None for intent in intents):
-            return [intent for intent in intents if intent is not None]
-        symbols.pop()
+    for count in range(len(symbols), 0, -1):
+        share = money.divide_down(excess, Decimal(count), 2)
+        bids = [_bid(cycle_id, instruments[s], quotes[s], share, offset_bps, taker_rate) for s in symbols]
+        able = [bid for bid in bids if bid is not None]
+        if len(able) >= count:
+            return able[:count]
     return []
 
 
 def _bid(
     cycle_id: str, instrument: Instrument, quote: Quote, share: Decimal, offset_bps: Decimal, taker_rate: Decimal
 ) -> Intent | None:
+    if share <= 0:
+        return None
     price = instrument.price_down(quote.bid * (money.ONE - offset_bps * money.BPS))
     if price <= 0:
         return None

@@ -15,8 +15,8 @@ is believed only as far as it proves something:
 - SIMULATED: a dry run's order, closed the moment it is recorded.
 
 A closed order stays closed, with two documented exceptions: REJECTED and NOT_PLACED reopen when the venue shows the
-client id after all (SEEN), and a fill that the venue tells late is still booked on a CANCELED order, which stays
-CANCELED. Filled quantity only grows, and never beyond the quantity.
+client id after all (SEEN), and a fill that the venue tells late is still booked on a CANCELED order, which stays closed
+(CANCELED, or FILLED when that fill was the rest). Filled quantity only grows, and never beyond the quantity.
 """
 
 from __future__ import annotations

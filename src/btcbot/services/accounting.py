@@ -73,6 +73,7 @@ class AccountingService:
         self._quote_asset = quote_asset
         self._adopt_unknown = adopt_unknown
         self._seen: dict[str, None] = {}
+        self._differing_since_ms: dict[str, int] = {}
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
     # -- opening -------------------------------------------------------------------------------------------------
@@ -205,9 +206,20 @@ class AccountingService:
         if found:
             busy = moving | self._busy_assets(unsettled_symbols, instruments)
             candidates = self._unbooked_transfers() if not found.keys() <= busy else []
+            now_ms = self._clock.now_ms()
+            self._differing_since_ms = {asset: self._differing_since_ms.get(asset, now_ms) for asset in found}
             outcome = booking.reconcile(
-                found, before, busy, candidates, suspense, self._clock.now_ms(), self._settle_horizon_ms
+                found,
+                before,
+                busy,
+                candidates,
+                suspense,
+                now_ms,
+                self._settle_horizon_ms,
+                self._differing_since_ms,
             )
+        else:
+            self._differing_since_ms = {}
         if outcome.entries or list(outcome.discrepancies) != list(before):
             with self._store.transaction() as tx:
                 for entry in outcome.entries:

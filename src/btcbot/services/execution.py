@@ -61,6 +61,8 @@ from btcbot.services.gatekeeper import Gatekeeper
 
 #: How long the venue's word may still contradict a closed order (REJECTED, NOT_PLACED).
 REOPEN_WINDOW_MS: Final = 86_400_000
+#: A list that still shows a closed order may lag for so long before it counts as the truth.
+LAG_PATIENCE_MS: Final = 60_000
 #: A strategy name for orders that the venue showed us and our database had lost.
 ADOPTED_STRATEGY: Final = "adopted"
 
@@ -327,6 +329,7 @@ class ExecutionService:
             venue_time_ms=listed_at_ms,
             settle_horizon_ms=self._settle_horizon_ms,
         )
+        self._demand_settled_stay_settled(facts)
         steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
         fetched = [step for step in steps if isinstance(step, FetchFills)]
         if fetched and sum(book_fills_of(step.order) for step in fetched):
@@ -356,6 +359,24 @@ class ExecutionService:
             and is_ours(client_order_id)
             and self._store.order(client_order_id) is not None
         )
+
+    def _demand_settled_stay_settled(self, facts: RecoveryFacts) -> None:
+        """A closed order that the venue still works, beyond any lag of its lists, is funds that nobody watches."""
+        patience_ms = max(2 * self._settle_horizon_ms, LAG_PATIENCE_MS)
+        for row in facts.venue_open:
+            order = self._store.order(row.client_order_id) if row.client_order_id in facts.closed_ids else None
+            if order is None:
+                continue
+            if order.status in {OrderStatus.DENIED, OrderStatus.SIMULATED}:
+                raise InvariantBroken(
+                    "I6_NEVER_SENT", f"order {order.client_order_id} is {order.status} and the venue works it"
+                )
+            if self._clock.now_ms() - order.updated_at_ms > patience_ms:
+                raise InvariantBroken(
+                    "I7_CLOSED_ORDER_OPEN",
+                    f"order {order.client_order_id} is {order.status} and the venue still works it as "
+                    f"{row.venue_order_id}; cancel it at the venue, then «btcbot resume --reason …»",
+                )
 
     def _without_disowned(self, shown: Sequence[VenueOrder]) -> Sequence[VenueOrder]:
         """A human may have declared a venue order foreign although it carries our id: then the id is not evidence."""

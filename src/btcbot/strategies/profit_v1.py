@@ -27,12 +27,16 @@ from btcbot.strategies.base import StrategyContext
 
 
 class ProfitAwareStrategyV1(msgspec.Struct, frozen=True, kw_only=True):
-    """`entry_budget` in quote, fee included; `slice_fraction` in (0, 1]; the others in basis points."""
+    """`entry_budget` in quote, fee included; `slice_fraction` in (0, 1]; the others in basis points.
+
+    `order_value_min` is our own least value of an order; the venue's minimum holds as well.
+    """
 
     entry_budget: Decimal
     profit_bps_min: Decimal
     slice_fraction: Decimal
     spread_bps_max: Decimal
+    order_value_min: Decimal = money.ZERO
     name: str = "profit_v1"
 
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
@@ -43,7 +47,7 @@ class ProfitAwareStrategyV1(msgspec.Struct, frozen=True, kw_only=True):
             if instrument is None or quote is None or symbol in context.symbols_with_open_orders:
                 continue
             position = context.positions.get(symbol) or Position(symbol=symbol)
-            if position.quantity * quote.bid >= instrument.value_min:
+            if instrument.quantity_down(position.quantity) * quote.bid >= self._least(instrument):
                 intent = self._take_profit(context, instrument, quote, position)
             else:
                 intent = self._enter(context, instrument, quote, min(spendable, self.entry_budget))
@@ -53,6 +57,10 @@ class ProfitAwareStrategyV1(msgspec.Struct, frozen=True, kw_only=True):
                 intents.append(intent)
         return intents
 
+    def _least(self, instrument: Instrument) -> Decimal:
+        """The least value of an order that is worth wishing for."""
+        return max(instrument.value_min, self.order_value_min)
+
     def _take_profit(
         self, context: StrategyContext, instrument: Instrument, quote: Quote, position: Position
     ) -> Intent | None:
@@ -61,9 +69,9 @@ class ProfitAwareStrategyV1(msgspec.Struct, frozen=True, kw_only=True):
         if net < wanted:
             return None
         held = instrument.quantity_down(position.quantity)
-        least = instrument.quantity_min(quote.bid)
+        least = money.divide_up(self._least(instrument), quote.bid, instrument.quantity_scale)
         quantity = max(instrument.quantity_down(held * self.slice_fraction), least)
-        if (held - quantity) * quote.bid < instrument.value_min:
+        if (held - quantity) * quote.bid < self._least(instrument):
             quantity = held
         return self._intent(
             context,
@@ -75,11 +83,11 @@ class ProfitAwareStrategyV1(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _enter(self, context: StrategyContext, instrument: Instrument, quote: Quote, budget: Decimal) -> Intent | None:
-        if budget < instrument.value_min or quote.spread_bps > self.spread_bps_max:
+        if budget < self._least(instrument) or quote.spread_bps > self.spread_bps_max:
             return None
         cost_of_one = quote.ask * (money.ONE + context.taker_rate)
         quantity = money.divide_down(budget, cost_of_one, instrument.quantity_scale)
-        if quantity * quote.ask < instrument.value_min:
+        if quantity * quote.ask < self._least(instrument):
             return None
         return self._intent(
             context, instrument, Side.BUY, quote.ask, quantity, f"flat, spread {money.plain(quote.spread_bps)} bps"

@@ -222,6 +222,15 @@ class TestKill:
         assert said.status == 1
         assert "cannot be written" in said.err
 
+    def test_it_says_which_file_and_doubts_a_database_that_is_not_there(
+        self, run: Run, book: Path, tmp_path: Path
+    ) -> None:
+        for words in (("on",), ("status",), ("off",), ("off",)):
+            said = run("kill", *words, "--db", tmp_path / "typo.db")
+            assert "typo.db.kill" in said.out
+            assert "is it the one the bot uses?" in said.err
+            assert run("kill", *words, "--db", book).err == ""
+
     def test_it_wants_to_know_which(self, run: Run) -> None:
         refused(run("kill"), "on, off or status")
 
@@ -247,6 +256,24 @@ class TestDb:
         assert copy.order_count() == 4
         copy.close()
         refused(run("db", "backup", tmp_path / "copy.db", "--db", book), "exists already")
+
+    def test_a_backup_into_this_folder(self, run: Run, book: Path, tmp_path: Path) -> None:
+        assert "proved" in run("db", "backup", "here.db", "--db", book).out
+        assert (tmp_path / "here.db").stat().st_mode & 0o777 == 0o600
+
+    def test_a_backup_of_crooked_books_is_kept_and_told(self, run: Run, book: Path) -> None:
+        store = SqliteStore.open(book)
+        store._connection.execute(
+            "UPDATE orders SET filled_quantity = '0.0001' WHERE client_order_id = 'btcbot-test-1'"
+        )
+        store.close()
+        said = run("db", "backup", "copy.db", "--db", book)
+        assert said.status == 1
+        assert "btcbot-test-1" in said.err
+        assert Path("copy.db").exists()
+
+    def test_a_mistyped_path_is_not_called_free(self, run: Run) -> None:
+        refused(run("db", "locks", "--db", "typo.db"), "no database at typo.db")
 
     def test_verify(self, run: Run, book: Path) -> None:
         told = run("db", "verify", "--json", "--db", book).json

@@ -20,7 +20,9 @@ from btcbot.domain.book import BookIdentity
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Account, EntryKind
 from btcbot.domain.orders import OrderStatus
+from btcbot.domain.reasons import TradingState
 from btcbot.services import values
+from btcbot.services.accounting import set_trading_state
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -90,6 +92,39 @@ class TestDoctor:
         with acquire(tmp_path / "other.db", key_fingerprint(Secret(KEY))):
             findings = list(examine(Where(Path("none.db"), None)))
         assert "not probed" in found(findings, "key", "permissions").message
+
+    @pytest.mark.usefixtures("live")
+    def test_a_bot_that_starts_next_cannot_repeat_our_stamps(self, run: Run, tmp_path: Path) -> None:
+        bind(tmp_path / "live.db", venue_balances=True, key=KEY)
+        store = SqliteStore.open(tmp_path / "live.db")
+        with store.transaction() as tx:
+            tx.put_value(values.NONCE_MARK_MS, str(now_ms() + 1_500))  # as a bot that has just ended leaves it
+        store.close()
+        assert run("doctor", "--db", "live.db").status == 0
+        for _ in range(2):
+            assert "observe_only" not in run("run", "--db", "live.db").err
+
+    @pytest.mark.parametrize(
+        ("reason", "told"),
+        [
+            ("broken", "broken; then «btcbot resume --reason …»"),
+            ("look, then «btcbot resume --reason …»", "look, then «btcbot resume --reason …»"),
+        ],
+    )
+    def test_the_next_step_is_told_once(self, run: Run, book: Path, reason: str, told: str) -> None:
+        store = SqliteStore.open(book)
+        with store.transaction() as tx:
+            set_trading_state(tx, TradingState.HALTED, reason)
+        store.close()
+        said = run("doctor", "--db", book)
+        assert f"HALTED: {told}\n" in said.out
+
+    def test_an_env_file_that_cannot_be_read_is_told_once(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "open.env").write_text("STATE_DB_PATH=x.db\n")
+        (tmp_path / "open.env").chmod(0o644)
+        said = run("doctor", "--env-file", "open.env")
+        assert said.out.count("chmod 600 open.env") == 1
+        assert "STATE_DB_PATH cannot be read there" in said.out
 
     def test_trouble_everywhere_is_told_line_by_line(
         self, run: Run, book: Path, monkeypatch: pytest.MonkeyPatch
