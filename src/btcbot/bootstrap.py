@@ -39,7 +39,7 @@ from btcbot.domain.ledger import Account, Entry, EntryKind, Posting
 from btcbot.domain.orders import OPEN, WORKING
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
-from btcbot.errors import Refused, VenueUnavailable
+from btcbot.errors import InvariantBroken, Refused, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore
 from btcbot.profiles import RUN, Profile
 from btcbot.services import values
@@ -48,6 +48,7 @@ from btcbot.services.execution import ExecutionService
 from btcbot.services.gatekeeper import Gatekeeper, GatePolicy
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.operator import OperatorService
+from btcbot.services.order_lifecycle import OrderLifecycle
 from btcbot.services.portfolio import PortfolioService
 from btcbot.services.risk import RiskService
 from btcbot.services.self_check import Check, SelfCheckService
@@ -110,14 +111,16 @@ class Bot:
 
     def cancel_resting(self) -> None:
         """Ask for the cancellation of every working order and watch the venue confirm, for a few seconds."""
-        self.services.execution.cancel_all(ReasonCode.CANCEL_ON_EXIT)
         deadline_ns = self._clock.monotonic_ns() + int(CANCEL_ON_EXIT_SECONDS * 1e9)
         while self.store.orders(tuple(WORKING)) and self._clock.monotonic_ns() < deadline_ns:
+            self.services.execution.cancel_all(ReasonCode.CANCEL_ON_EXIT)
             self._clock.sleep(CANCEL_POLL_SECONDS, threading.Event())
             try:
                 self.services.recovery.run()
             except VenueUnavailable:
                 continue
+            except InvariantBroken:
+                return  # halted already, or it will be at the next start; the farewell names what rests
 
     def close(self) -> None:
         self.exchange.close()
@@ -184,7 +187,7 @@ def build(
             log=log,
             load_mark=mark.load,
             save_mark=mark.save,
-            symbols=settings.symbols,
+            symbols=symbols_at_stake(settings, store),
             quotas=quotas,
             timing=timing(settings),
             transport=transport,
@@ -222,10 +225,20 @@ def _assemble(
     gatekeeper = Gatekeeper(
         gate_policy(settings, identity), store, exchange, FileKillSwitch(settings.state_db_path), lock, clock
     )
+    lifecycle = OrderLifecycle(
+        store,
+        exchange,
+        clock,
+        log,
+        book_id=identity.book_id,
+        fee_rates=lambda: accounting.fee_rates,
+        settle_horizon_ms=horizon_ms,
+    )
     execution = ExecutionService(
         store,
         exchange,
         gatekeeper,
+        lifecycle,
         clock,
         metrics,
         log,
@@ -245,15 +258,17 @@ def _assemble(
         configured_rates=fee_rates(settings),
         settle_horizon_ms=horizon_ms,
         quote_asset=QUOTE_ASSET,
-        adopt_unknown=execution.adopt_unknown,
+        adopt_unknown=lifecycle.adopt_unknown,
     )
     portfolio = PortfolioService(exchange)
     market_data = MarketDataService(exchange, clock, metrics, settings.max_market_data_age_ms)
     services = Services(
-        recovery=StartupRecoveryService(store, exchange, clock, metrics, portfolio, accounting, execution, market_data),
+        recovery=StartupRecoveryService(
+            store, exchange, clock, metrics, portfolio, accounting, execution, lifecycle, market_data
+        ),
         market_data=market_data,
         strategy=StrategyService(
-            strategy or strategy_of(profile, settings), symbols, QUOTE_ASSET, settings.try_cash_target, metrics
+            strategy or strategy_of(profile, settings), symbols, QUOTE_ASSET, settings.try_cash_target
         ),
         risk=RiskService(risk_limits(settings), store, metrics, log),
         execution=execution,
@@ -266,7 +281,7 @@ def _assemble(
         ),
         gatekeeper=gatekeeper,
         self_check=SelfCheckService(self_checks(store, settings.state_db_path), store, clock, log),
-        operator=OperatorService(store, exchange, execution, clock, log),
+        operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
     )
     cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols)
     return Bot(cycle, services, store, exchange, lock, clock, mode)
@@ -492,6 +507,11 @@ def tradable_now(exchange: Exchange, settings: Settings, log: Log) -> None:
         log.warning("rules_not_checked", why=unavailable.reason)
         return
     demand_tradable(settings, instruments)
+
+
+def symbols_at_stake(settings: Settings, store: StateStore) -> Sequence[str]:
+    """The symbols that are traded, and those that an earlier choice of SYMBOLS left orders in."""
+    return tuple(dict.fromkeys([*settings.symbols, *(order.symbol for order in store.orders(tuple(OPEN)))]))
 
 
 class NonceMark:

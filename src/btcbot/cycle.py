@@ -1,6 +1,6 @@
 """One cycle, top-down. This is the file to open first.
 
-    recover → observe → upkeep → plan → guard → act → account → report
+    recover → upkeep → observe → account → plan → guard → act → report
 
 Facts are gathered by services, decisions are values from pure functions, and every write to the venue passes
 `ExecutionService` with a permit that was given for it a moment before. There is no other way to trade in this project:
@@ -13,16 +13,20 @@ a human has looked at the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from btcbot.decisions.freshness import MarketView
 from btcbot.decisions.risk import RiskFacts
 from btcbot.domain import money
+from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.cycles import CycleOutcome, CycleReport
-from btcbot.domain.orders import IN_DOUBT, OPEN
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.intents import Intent
+from btcbot.domain.orders import IN_DOUBT, OPEN, Order
 from btcbot.domain.permit import WriteKind
+from btcbot.domain.positions import Position
 from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.errors import InvariantBroken, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore
@@ -38,6 +42,8 @@ from btcbot.services.startup_recovery import StartupRecoveryResult, StartupRecov
 from btcbot.services.strategy import StrategyService
 from btcbot.services.sweep import SweepService
 
+#: The endpoint of new orders, as `VenueHealth` names it.
+SUBMIT_ENDPOINT = "submit"
 #: More unauthorised answers in a row than this, and the key is halted before the venue blocks the address (I17).
 UNAUTHORIZED_MAX = 5
 
@@ -138,39 +144,28 @@ class Cycle:
         progress.recovered = recovered = services.recovery.run()
         self._halt_when_unauthorized()
         progress.reasons.extend(recovered.observe_only_reasons)
-        account, instruments = recovered.account, services.market_data.get_instruments()
+        account = recovered.account
 
-        # Observe: quotes that are fresh and sane; a symbol without one is not traded in this cycle.
-        progress.view = view = services.market_data.get_best_bid_ask(self._symbols)
-
-        # Upkeep: orders that have stood too long.
+        # Upkeep: orders that have stood too long. Needs no market data, so it goes on when there is none.
         services.execution.cancel_stale_orders(summary)
 
+        # Observe: quotes that are fresh and sane; a symbol without one is not traded in this cycle.
+        instruments = services.market_data.get_instruments()
+        progress.view = view = services.market_data.get_best_bid_ask(self._symbols)
+
         # Account: what the positions are worth now; the loss of the day is a limit of risk.
-        progress.pnl = pnl = services.accounting.mark(view.quotes, account, instruments)
+        progress.pnl = pnl = services.accounting.mark(view.quotes, account)
         if not view.quotes:
             progress.reasons.append(f"{ReasonCode.STALE_QUOTE.value}: no symbol has a usable quote")
+        if SUBMIT_ENDPOINT in self._exchange.health().endpoints_closed:
+            progress.reasons.append(f"{ReasonCode.VENUE_UNAVAILABLE.value}: it asked to wait before the next order")
         summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
         if progress.reasons or summary.closed_gates:
             return
 
         # Plan: what the strategy wishes, and where idle cash should go.
-        open_orders = self._store.orders(tuple(OPEN))
-        positions = self._store.positions()
-        taker_rate = services.accounting.fee_rates.taker
-        intents = [
-            *services.strategy.generate(
-                cycle_id, instruments, view.quotes, account, positions, open_orders, taker_rate
-            ),
-            *services.sweep.plan(
-                cycle_id,
-                account,
-                instruments,
-                view.quotes,
-                frozenset(order.symbol for order in open_orders),
-                taker_rate,
-            ),
-        ]
+        open_orders, positions = self._store.orders(tuple(OPEN)), self._store.positions()
+        intents = self._plan(cycle_id, account, instruments, view, open_orders, positions)
         progress.intents = len(intents)
 
         # Guard: every verdict is durable, with its reason, before anything is sent.
@@ -194,13 +189,34 @@ class Cycle:
         services.execution.execute_intents(allowed, instruments, summary)
         self._halt_when_unauthorized()
 
+    def _plan(
+        self,
+        cycle_id: str,
+        account: AccountSnapshot,
+        instruments: Mapping[str, Instrument],
+        view: MarketView,
+        open_orders: Sequence[Order],
+        positions: Mapping[str, Position],
+    ) -> Sequence[Intent]:
+        """The strategy's intents, then the sweep's; risk takes them in this order."""
+        taker_rate = self._services.accounting.fee_rates.taker
+        wishes = self._services.strategy.generate(
+            cycle_id, instruments, view.quotes, account, positions, open_orders, taker_rate
+        )
+        busy = frozenset(order.symbol for order in open_orders)
+        idle_cash = self._services.sweep.plan(cycle_id, account, instruments, view.quotes, busy, taker_rate)
+        intents = [*wishes, *idle_cash]
+        for intent in intents:
+            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side.value)
+        return intents
+
     def _halt_when_unauthorized(self) -> None:
         in_a_row = self._exchange.health().unauthorized_in_a_row
         if in_a_row > UNAUTHORIZED_MAX:
             raise InvariantBroken(
                 "I17_UNAUTHORIZED",
-                f"the venue refused the key {in_a_row} times in a row; check the key, its permissions and the address "
-                "it is bound to, then «btcbot resume --reason …»",
+                f"the venue refused the key more than {UNAUTHORIZED_MAX - 1} times in a row; check the key, its "
+                "permissions and the address it is bound to, then «btcbot resume --reason …»",
             )
 
     def _halt(self, evidence: str) -> None:
@@ -249,6 +265,8 @@ class Cycle:
             tx.insert_cycle(report)
             if progress.recovered is not None:
                 tx.put_value(values.TRADES_CURSOR_MS, str(progress.recovered.trades_read_to_ms))
+            if progress.pnl is not None:
+                tx.put_value(values.MARKS, self._services.accounting.marks_text())
             if state in {TradingState.ACTIVE, TradingState.OBSERVE_ONLY}:
                 observes = report.outcome is CycleOutcome.OBSERVE_ONLY
                 after = TradingState.OBSERVE_ONLY if observes else TradingState.ACTIVE

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from typing import Final
 
-__all__ = ["CATALOGUE", "SECONDS_BUCKETS", "Metric", "MetricKind", "metric"]
+__all__ = ["CATALOGUE", "SECONDS_BUCKETS", "Metric", "MetricKind", "Number", "metric"]
+
+#: What a gauge takes. Exact numbers become floats only in an exporter, at the very end.
+Number = Decimal | int | float
 
 
 class MetricKind(Enum):

@@ -154,9 +154,10 @@ def test_a_closed_endpoint_lets_no_order_leave(make_rig):
     rig.wish(*RESTING)
     rig.cycle()
     rig.wish(*RESTING, symbol="ETHTRY")
-    rig.cycle()
-    assert rig.order().status is OrderStatus.DENIED
-    assert len(rig.venue.requests("POST")) == 1
+    report = rig.cycle()
+    assert report.outcome is CycleOutcome.OBSERVE_ONLY
+    assert "asked to wait" in report.reasons[0]
+    assert len(rig.orders()) == len(rig.venue.requests("POST")) == 1
     rig.heal()
     assert rig.faults() == []
 

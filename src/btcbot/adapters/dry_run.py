@@ -68,16 +68,12 @@ class DryRun:
 
     def submit(self, order: Order, permit: Permit) -> SubmitOutcome:
         """Send nothing."""
-        permit.demand(
-            WriteKind.SUBMIT, PermitScope.SIMULATION, order.client_order_id, self._clock.monotonic_ns() // 1_000_000
-        )
+        permit.demand(WriteKind.SUBMIT, PermitScope.SIMULATION, order.client_order_id)
         return Simulated()
 
     def cancel(self, order: Order, permit: Permit) -> CancelOutcome:
         """Send nothing."""
-        permit.demand(
-            WriteKind.CANCEL, PermitScope.SIMULATION, order.client_order_id, self._clock.monotonic_ns() // 1_000_000
-        )
+        permit.demand(WriteKind.CANCEL, PermitScope.SIMULATION, order.client_order_id)
         return Simulated()
 
     def take_stamp(self) -> int:

@@ -7,6 +7,7 @@ missing folder, a folder without access, a symbolic link, a directory of that na
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -20,6 +21,7 @@ __all__ = ["FileKillSwitch"]
 
 _CONTENT_BYTES_MAX: Final = 4096
 _REASON_CHARACTERS_MAX: Final = 500
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FileKillSwitch:
@@ -48,17 +50,17 @@ class FileKillSwitch:
     def turn_on(self, reason: str, at_ms: int) -> None:
         """Write the file, durably: it is on for every process, and after a power failure, when this returns.
 
-        `at_ms` is Unix time in milliseconds. Raise StoreFailed when it cannot be written.
+        A full disk costs the reason, not the brake: an empty file takes no space and counts as on. `at_ms` is Unix time
+        in milliseconds. Raise StoreFailed when it cannot be written.
         """
         content = json.dumps({"reason": reason[:_REASON_CHARACTERS_MAX], "at_ms": at_ms}).encode()
-        draft = f"{self._file}.{os.getpid()}"
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            Path(draft).replace(self.path)
+            try:
+                self._write(content)
+            except OSError as error:
+                if error.errno not in _NO_SPACE:
+                    raise
+                self._make_empty()
             self._sync_folder()
         except OSError as error:
             if error.errno in (errno.EISDIR, errno.ENOTEMPTY):
@@ -76,6 +78,27 @@ class FileKillSwitch:
             raise StoreFailed(
                 f"kill file {self.path} cannot be removed ({error.strerror}); remove it by hand"
             ) from error
+
+    def _write(self, content: bytes) -> None:
+        """Put the file in place with all of its content, or leave nothing behind."""
+        draft = f"{self._file}.{os.getpid()}"
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                while content:
+                    content = content[os.write(descriptor, content) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            Path(draft).replace(self.path)
+        finally:
+            with contextlib.suppress(OSError):  # after success it is gone; what went wrong before is what to tell
+                os.unlink(draft)  # noqa: PTH108 - the path is text already
+
+    def _make_empty(self) -> None:
+        # Whatever has that name already counts as on, so it is neither followed nor waited for.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
     def _folder_is_missing(self) -> tuple[bool, str]:
         try:

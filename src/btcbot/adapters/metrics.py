@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from btcbot.metric_catalogue import CATALOGUE, MetricKind, metric
+from btcbot.metric_catalogue import CATALOGUE, MetricKind, Number, metric
 from btcbot.ports import Metrics
 
-__all__ = ["MemoryMetrics", "NullMetrics", "Number", "make_metrics"]
-
-Number = Decimal | int | float
+__all__ = ["MemoryMetrics", "NullMetrics", "make_metrics"]
 
 
 def make_metrics(exporter: str, prometheus_port: int, otlp_endpoint: str | None) -> Metrics:

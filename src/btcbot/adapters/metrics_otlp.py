@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from btcbot.adapters.metrics import Number
 from btcbot.errors import ConfigurationError
-from btcbot.metric_catalogue import CATALOGUE, SECONDS_BUCKETS, MetricKind, metric
+from btcbot.metric_catalogue import CATALOGUE, SECONDS_BUCKETS, MetricKind, Number, metric
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter as OtelCounter
@@ -18,6 +18,53 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader
 
 __all__ = ["OtlpMetrics"]
+
+#: Where the libraries log what went wrong with a push.
+_LIBRARY_LOGGERS: Final = (
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.sdk.metrics._internal.export",
+)
+_TRANSIENT: Final = "Transient error"
+_REASON_CHARACTERS_MAX: Final = 120
+
+
+class _PushFailures(logging.Filter):
+    """Makes of the libraries' sentences one short event a failed push: `metrics_push_failed`, with its `reason`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._transient = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        reason = _reason(record)
+        if str(record.msg).startswith(_TRANSIENT):  # tried again at once; the last try tells the end, and not why
+            self._transient = reason
+            return False
+        record.reason, self._transient = self._transient or reason, ""
+        record.msg, record.args, record.exc_info = "metrics_push_failed", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"  # metrics are for watching: nothing depends on it
+        return True
+
+
+def _reason(record: logging.LogRecord) -> str:
+    """Why, in a few words: what the operating system said where it said something, else the library's own line."""
+    told = [*record.args] if isinstance(record.args, tuple) else []
+    error = next((item for item in told if isinstance(item, BaseException)), None)
+    if record.exc_info and error is None:
+        error = record.exc_info[1]
+    inner = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    if error is not None:
+        return type(error).__name__
+    is_transient = str(record.msg).startswith(_TRANSIENT)
+    words = str(told[0]) if is_transient and told else record.getMessage()
+    return " ".join(words.split())[:_REASON_CHARACTERS_MAX]
+
+
+_PUSH_FAILURES: Final = _PushFailures()
 
 
 class OtlpMetrics:
@@ -36,6 +83,8 @@ class OtlpMetrics:
                 "OBSERVABILITY_METRICS_EXPORTER: otlp needs an extra that is not installed; "
                 "run: pip install 'btcbot[otel]', or choose prometheus"
             ) from None
+        for name in _LIBRARY_LOGGERS:
+            logging.getLogger(name).addFilter(_PUSH_FAILURES)  # once, however often it is added
         if reader is None:
             address = endpoint.rstrip("/")
             # A bare address means the collector's usual path, as for OTEL_EXPORTER_OTLP_ENDPOINT.

@@ -14,9 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
-from btcbot.adapters.metrics import Number
 from btcbot.errors import Refused
-from btcbot.metric_catalogue import CATALOGUE, SECONDS_BUCKETS, Metric, MetricKind, metric
+from btcbot.metric_catalogue import CATALOGUE, SECONDS_BUCKETS, Metric, MetricKind, Number, metric
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

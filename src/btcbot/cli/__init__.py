@@ -108,3 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output went away («| head»): that is its right.
         sys.stderr.close()
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        # Such as an output on a full disk. The system's own words name the file, where there is one.
+        click.echo(f"btcbot: {error}", err=True)
+        sys.exit(EXIT_FAILED)

@@ -133,6 +133,7 @@ def cancel(
 @click.argument("client_id")
 @click.option("--placed", metavar="VENUE_ID", help="The venue has it, under this order id.")
 @click.option("--not-placed", is_flag=True, help="The venue never took it.")
+@click.option("--closed", is_flag=True, help="It worked at the venue and is over, which the venue's lists do not tell.")
 @options.reason_option
 @options.asks_the_bot
 def resolve(
@@ -144,6 +145,7 @@ def resolve(
     wait: float,
     *,
     not_placed: bool,
+    closed: bool,
     as_json: bool,
 ) -> None:
     """Settle an order in doubt by your own proof, such as the venue's order page.
@@ -155,11 +157,17 @@ def resolve(
     """
     from btcbot.cli import request
 
-    if not_placed == (placed is not None):
-        raise click.UsageError("say either --placed VENUE_ID or --not-placed")
+    if [placed is not None, not_placed, closed].count(True) != 1:
+        raise click.UsageError("say one of --placed VENUE_ID, --not-placed and --closed")
     if placed is not None and not (placed.isascii() and placed.isdigit()):
         raise click.UsageError("--placed takes the venue's order id, a number")
-    arguments = {"client_order_id": client_id, "venue_order_id": placed or "", "reason": reason}
+    outcome = "placed" if placed is not None else "not-placed" if not_placed else "closed"
+    arguments = {
+        "client_order_id": client_id,
+        "outcome": outcome,
+        "venue_order_id": placed or "",
+        "reason": reason,
+    }
     request.ask(Where(db, env_file), "resolve", arguments, wait, as_json=as_json)
 
 

@@ -98,7 +98,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     widths = [max(len(row[at]) for row in (list(columns), *cells)) for at in range(len(columns))]
     if not cells:
         click.echo(f"{title}: none")
-    elif sys.stdout.isatty() and sum(widths) + 3 * len(widths) < shutil.get_terminal_size().columns:
+    elif (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and sum(widths) + 3 * len(widths) < shutil.get_terminal_size().columns
+    ):
         _rich_table(title, columns, cells, numbers)
     else:
         _plain_table(title, columns, cells, widths, numbers)

@@ -82,20 +82,52 @@ def adopt(
     Example:  btcbot position adopt BTCTRY 0.015 60000     0.015 BTC, bought for 60,000 TRY in all
     """
     from btcbot.cli import request
-    from btcbot.config import values
     from btcbot.domain import money
 
     if quantity <= 0:
         raise click.UsageError("QUANTITY must be above zero")
-    try:
-        (listed,) = _one(values.symbols(symbol))
-    except ValueError as error:
-        raise click.UsageError(f"SYMBOL {error}") from None
-    arguments = {"symbol": listed, "quantity": money.plain(quantity), "cost": money.plain(cost)}
+    arguments = {"symbol": _symbol(symbol), "quantity": money.plain(quantity), "cost": money.plain(cost)}
     request.ask(Where(db, env_file), "adopt", arguments, wait, as_json=as_json)
 
 
-def _one(found: object) -> tuple[str]:
+@command.command(short_help="Take back what you sold or moved by hand.")
+@click.argument("symbol")
+@click.argument("quantity", type=options.Amount())
+@options.reason_option
+@options.asks_the_bot
+def release(
+    symbol: str,
+    quantity: Decimal,
+    reason: str,
+    db: Path | None,
+    env_file: Path | None,
+    wait: float,
+    *,
+    as_json: bool,
+) -> None:
+    """Take QUANTITY of SYMBOL out of the bot's position: you sold it by hand, moved it away, or want to keep it.
+
+    Its share of the cost goes along; no profit or loss is booked.
+
+    \b
+    Example:  btcbot position release BTCTRY 0.015 --reason "sold on the web page"
+    """
+    from btcbot.cli import request
+    from btcbot.domain import money
+
+    if quantity <= 0:
+        raise click.UsageError("QUANTITY must be above zero")
+    arguments = {"symbol": _symbol(symbol), "quantity": money.plain(quantity), "reason": reason}
+    request.ask(Where(db, env_file), "release", arguments, wait, as_json=as_json)
+
+
+def _symbol(text: str) -> str:
+    from btcbot.config import values
+
+    try:
+        found = values.symbols(text)
+    except ValueError as error:
+        raise click.UsageError(f"SYMBOL {error}") from None
     if not isinstance(found, tuple) or len(found) != 1:
-        raise ValueError("must be one pair, such as BTCTRY")
-    return (str(found[0]),)
+        raise click.UsageError("SYMBOL must be one pair, such as BTCTRY")
+    return str(found[0])

@@ -35,7 +35,8 @@ and where it came from.
 
 **For the safety switches** (`DRY_RUN`, `KILL_SWITCH`, `SAFE_MODE`, `LIVE_TRADING`, `LIVE_TRADING_ACK`) **the closed
 value of any source wins.** Live trading needs `LIVE_TRADING=true`, `LIVE_TRADING_ACK=I_UNDERSTAND`, `DRY_RUN=false`,
-key and secret, all of them explicit.
+key and secret, all of them explicit. `--dry-run`, or `DRY_RUN=true` in one source over another that arms, simulates;
+`LIVE_TRADING=true` and `DRY_RUN=true` in the same source contradict each other and are refused.
 
 The env file must have mode 0600 or 0400. It holds one `NAME=VALUE` a line; nothing in it is expanded (`${HOME}` stays
 text). An unknown name in it is refused; in the process environment only names beginning `BTCTURK_` or `BTCBOT_`, or one

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -37,13 +38,13 @@ from btcbot.config.secrets import (
 from btcbot.config.sources import (
     ACKNOWLEDGEMENT,
     ALIASES,
-    COMMAND_LINE,
     DEFAULT,
     SECRET_SETTINGS,
     Given,
     command_line_source,
     env_file_source,
     environment_source,
+    is_simulation_wished,
     line_for,
     resolve,
 )
@@ -353,12 +354,12 @@ def load_settings(
         problems.extend(content.problems)
         sources.append(env_file_source(str(env_file), content.values, content.line_of, known, problems))
     given = resolve(sources, problems)
-    secrets, origins = _secrets(given, environ.get("CREDENTIALS_DIRECTORY", ""), problems)
+    secrets, origins, unusable = _secrets(given, environ.get("CREDENTIALS_DIRECTORY", ""), problems)
     plain = {name: text for name, text in given.items() if name not in SECRET_SETTINGS}
     origins |= {name: text.origin for name, text in plain.items()}
     settings = _validated({**{name: text.text for name, text in plain.items()}, **secrets}, origins, problems)
     if settings is not None:
-        problems.extend(_contradictions(settings, given))
+        problems.extend(_contradictions(settings, given, unusable, simulation_wished=is_simulation_wished(sources)))
     if problems or settings is None:
         raise ConfigurationError(problems)
     return LoadedSettings(
@@ -375,10 +376,14 @@ def _is_there(path: Path) -> bool:
 
 def _secrets(
     given: Mapping[str, Given], credentials_directory: str, problems: list[str]
-) -> tuple[dict[str, Secret], dict[str, str]]:
-    """The secrets and their origins. Each may come from one place only: two might differ, and who would notice?"""
+) -> tuple[dict[str, Secret], dict[str, str], frozenset[str]]:
+    """The secrets, their origins, and the names of those that are given but cannot be used, which is a problem each.
+
+    A secret may come from one place only: two might differ, and who would notice?
+    """
     secrets: dict[str, Secret] = {}
     origins: dict[str, str] = {}
+    unusable: set[str] = set()
     for name in SECRET_SETTINGS:
         places: list[tuple[str, SecretProvider]] = []
         if name in given:
@@ -395,11 +400,12 @@ def _secrets(
                     found.append((secret, origin))
             except ValueError as error:
                 problems.append(line_for(name, error, origin))
+                unusable.add(name)
         if len(found) > 1:
             problems.append(f"{name}: is given twice ({' and '.join(origin for _, origin in found)}); remove one")
         if found:
             secrets[name], origins[name] = found[0]
-    return secrets, origins
+    return secrets, origins, frozenset(unusable)
 
 
 def _validated(texts: Mapping[str, object], origins: Mapping[str, str], problems: list[str]) -> Settings | None:
@@ -423,17 +429,29 @@ def _reason(name: str, fault: str, context: Mapping[str, object]) -> str:
     return f"cannot be used ({fault}); see docs/reference/settings.md"
 
 
-def _contradictions(settings: Settings, given: Mapping[str, Given]) -> list[str]:
-    """Settings that are fine one by one and cannot be meant together."""
+def _contradictions(
+    settings: Settings, given: Mapping[str, Given], unusable: frozenset[str], *, simulation_wished: bool
+) -> list[str]:
+    """Settings that are fine one by one and cannot be meant together.
+
+    An `unusable` secret is not called missing: it is there, and what is wrong with it is told already.
+    """
+    secrets = {"BTCTURK_API_KEY": settings.btcturk_api_key, "BTCTURK_API_SECRET": settings.btcturk_api_secret}
+    missing = [name for name, secret in secrets.items() if secret is None and name not in unusable]
     lines: list[str] = []
     if settings.live_trading:
-        lines += _arming_problems(settings, given)
-    if (settings.btcturk_api_key is None) != (settings.btcturk_api_secret is None):
-        present, absent = ("KEY", "SECRET") if settings.btcturk_api_secret is None else ("SECRET", "KEY")
-        lines.append(f"BTCTURK_API_{absent}: is missing while BTCTURK_API_{present} is set; give both or neither")
+        lines += _arming_problems(settings, given, missing, simulation_wished=simulation_wished)
+    for absent, present in permutations(secrets):
+        if absent in missing and secrets[present] is not None:
+            lines.append(f"{absent}: is missing while {present} is set; give both or neither")
     if settings.secret_rotation_warn_days > settings.btcturk_secret_max_age_days:
         lines.append(
             "SECRET_ROTATION_WARN_DAYS: is more than BTCTURK_SECRET_MAX_AGE_DAYS, so no warning ever comes; lower it"
+        )
+    if settings.observability_enabled and settings.observability_metrics_exporter == "none":
+        lines.append(
+            "OBSERVABILITY_METRICS_EXPORTER: is none while OBSERVABILITY_ENABLED is true, so nothing is recorded; "
+            f"choose {' or '.join(EXPORTERS[1:])}, or set OBSERVABILITY_ENABLED=false"
         )
     if settings.observability_metrics_exporter == "otlp" and settings.observability_otlp_endpoint is None:
         lines.append(
@@ -443,13 +461,15 @@ def _contradictions(settings: Settings, given: Mapping[str, Given]) -> list[str]
     return lines
 
 
-def _arming_problems(settings: Settings, given: Mapping[str, Given]) -> list[str]:
+def _arming_problems(
+    settings: Settings, given: Mapping[str, Given], missing_secrets: Sequence[str], *, simulation_wished: bool
+) -> list[str]:
     """What live trading still lacks. KILL_SWITCH and SAFE_MODE may be on: their gates are then simply closed."""
     live = given["LIVE_TRADING"].origin if "LIVE_TRADING" in given else DEFAULT
     lines: list[str] = []
     dry_run = given.get("DRY_RUN")
     # `--dry-run` beside an armed env file is a wish, not a contradiction: the closed value wins and simulates.
-    if settings.dry_run and (dry_run is None or dry_run.origin != COMMAND_LINE):
+    if settings.dry_run and not simulation_wished:
         dry = f"DRY_RUN is true ({dry_run.origin})" if dry_run else "DRY_RUN is true by default"
         lines.append(
             f"LIVE_TRADING: is true ({live}) while {dry}; set DRY_RUN=false to trade, or LIVE_TRADING=false to simulate"
@@ -460,12 +480,7 @@ def _arming_problems(settings: Settings, given: Mapping[str, Given]) -> list[str
             f"LIVE_TRADING_ACK: {found} while LIVE_TRADING is true ({live}); set it to exactly {ACKNOWLEDGEMENT}"
         )
     lines += [
-        f"{name}: is missing while LIVE_TRADING is true ({live}); give it, or {name}_FILE"
-        for name, secret in (
-            ("BTCTURK_API_KEY", settings.btcturk_api_key),
-            ("BTCTURK_API_SECRET", settings.btcturk_api_secret),
-        )
-        if secret is None
+        f"{name}: is missing while LIVE_TRADING is true ({live}); give it, or {name}_FILE" for name in missing_secrets
     ]
     if "trade" not in settings.btcturk_api_scopes:
         lines.append(f"BTCTURK_API_SCOPES: lacks trade while LIVE_TRADING is true ({live}); use a key that may trade")

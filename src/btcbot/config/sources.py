@@ -30,6 +30,7 @@ __all__ = [
     "command_line_source",
     "env_file_source",
     "environment_source",
+    "is_simulation_wished",
     "line_for",
     "resolve",
 ]
@@ -128,6 +129,22 @@ def resolve(sources: Sequence[Source], problems: list[str]) -> dict[str, Given]:
             except ValueError as error:
                 problems.append(line_for(name, error, source.origin))
     return chosen
+
+
+def is_simulation_wished(sources: Sequence[Source]) -> bool:
+    """Whether DRY_RUN is true in a source that does not say LIVE_TRADING too.
+
+    Such a source (`--dry-run`, a variable of the shell) puts a brake on what another arms. One that says both means
+    neither clearly.
+    """
+    return any("LIVE_TRADING" not in source.texts and _is_closed_in(source, "DRY_RUN") for source in sources)
+
+
+def _is_closed_in(source: Source, name: str) -> bool:
+    try:
+        return name in source.texts and _closes(name, source.texts[name])
+    except ValueError:
+        return False  # no switch at all, which `resolve` tells
 
 
 def _is_switch(name: str) -> bool:

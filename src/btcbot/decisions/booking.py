@@ -22,7 +22,7 @@ from btcbot.domain.fills import Fill, VenueTrade
 from btcbot.domain.intents import Side
 from btcbot.domain.ledger import Account, Entry, EntryKind, Hold, Posting
 from btcbot.domain.orders import IN_DOUBT, REOPENABLE, Order, OrderEvent, OrderStatus, apply, apply_fill
-from btcbot.domain.positions import Position, after_adoption, after_fill
+from btcbot.domain.positions import Position, after_adoption, after_fill, after_release
 from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.venue import Transfer
 from btcbot.errors import InvariantBroken
@@ -156,6 +156,20 @@ def book_adoption(
     return entry, after_adoption(position or Position(symbol=symbol), quantity, cost)
 
 
+def book_release(
+    entry_id: str, position: Position, base: str, quantity: Decimal, reason: str, at_ms: int
+) -> tuple[Entry, Position]:
+    """Take `quantity` out of the bot's position: somebody else disposes of it from now on. No result is booked."""
+    entry = Entry(
+        entry_id=entry_id,
+        kind=EntryKind.ADOPTION,
+        at_ms=at_ms,
+        postings=(Posting(Account.ADOPTED, base, quantity), Posting(Account.OPENING, base, -quantity)),
+        memo=f"released {money.plain(quantity)} {position.symbol}: {reason}",
+    )
+    return entry, after_release(position, quantity)
+
+
 def _two_sided(
     entry_id: str, kind: EntryKind, at_ms: int, counter: Account, asset: str, amount: Decimal, memo: str
 ) -> Entry:
@@ -178,22 +192,34 @@ def match_transfers(asset: str, difference: Decimal, candidates: Sequence[Transf
     """The unbooked transfers that explain `difference` exactly, as entries; nothing when none do.
 
     The balance is the evidence: a transfer is booked when the money has really moved. Whether the listed amount already
-    contains the fee is not documented, so both readings are tried, the fewest transfers first.
+    contains the fee is not documented, so both readings are tried: the fewest of the newest first, then long runs from
+    the oldest on, for a bot that was away while many came in and the newest may not have moved yet.
     """
-    mine = [transfer for transfer in candidates if transfer.asset == asset]
-    mine = sorted(mine, key=lambda transfer: transfer.at_ms)[-TRANSFERS_SEARCHED_MAX:]
-    for size in range(1, len(mine) + 1):
-        for chosen in combinations(mine, size):
-            for fee_apart in product((True, False), repeat=size):
-                if any(apart and not transfer.fee for apart, transfer in zip(fee_apart, chosen, strict=True)):
+    if not difference:
+        return []
+    mine = sorted((each for each in candidates if each.asset == asset), key=lambda transfer: transfer.at_ms)
+    newest = mine[-TRANSFERS_SEARCHED_MAX:]
+    for size in range(1, len(newest) + 1):
+        for chosen in combinations(newest, size):
+            for readings in product((True, False), repeat=size):
+                if any(apart and not each.fee for apart, each in zip(readings, chosen, strict=True)):
                     continue  # without a fee both readings are one
-                moved = [
-                    transfer.amount - transfer.fee if apart else transfer.amount
-                    for apart, transfer in zip(fee_apart, chosen, strict=True)
-                ]
-                if money.total(moved) == difference:
-                    return [_transfer_entry(transfer, amount) for transfer, amount in zip(chosen, moved, strict=True)]
+                found = _when_sum_fits(chosen, readings, difference)
+                if found:
+                    return found
+    for count in range(len(mine), TRANSFERS_SEARCHED_MAX, -1):
+        for is_fee_apart in (True, False):
+            found = _when_sum_fits(mine[:count], [is_fee_apart] * count, difference)
+            if found:
+                return found
     return []
+
+
+def _when_sum_fits(chosen: Sequence[Transfer], fee_apart: Sequence[bool], difference: Decimal) -> Sequence[Entry]:
+    moved = [each.amount - each.fee if apart else each.amount for apart, each in zip(fee_apart, chosen, strict=True)]
+    if money.total(moved) != difference:
+        return []
+    return [_transfer_entry(each, amount) for each, amount in zip(chosen, moved, strict=True)]
 
 
 def _transfer_entry(transfer: Transfer, moved: Decimal) -> Entry:
@@ -243,28 +269,39 @@ def reconcile(
     entries: list[Entry] = []
     watched: list[Discrepancy] = []
     unexplained: list[str] = []
-    for asset, amount in found.items():
-        matched = [] if asset in busy_assets else match_transfers(asset, amount, candidates)
-        if matched:
-            entries.extend(matched)
+    for asset in sorted({*found, *suspense}):
+        amount, held_back = found.get(asset, money.ZERO), suspense.get(asset, money.ZERO)
+        is_quiet = asset not in busy_assets
+        if is_quiet and held_back and (late := match_transfers(asset, amount - held_back, candidates)):
+            # The list tells only now what suspense had to stand in for.
+            entries += [*late, _suspense_entry(asset, held_back, now_ms, "the venue's list explains it after all")]
+            continue
+        if not amount:
+            continue
+        if is_quiet and (matched := match_transfers(asset, amount, candidates)):
+            entries += matched
             continue
         last = earlier.get(asset)
         if last is not None and last.amount == amount:
-            seen = last if asset in busy_assets else msgspec.structs.replace(last, seen_count=last.seen_count + 1)
+            seen = msgspec.structs.replace(last, seen_count=last.seen_count + 1) if is_quiet else last
         else:
             seen = Discrepancy(asset=asset, amount=amount, first_seen_ms=now_ms, seen_count=1)
-        settled = seen.seen_count >= OBSERVATIONS_MIN and now_ms - seen.first_seen_ms >= settle_horizon_ms
-        if settled and asset not in busy_assets:
-            clears = suspense.get(asset, money.ZERO) == amount
-            entry_id = f"suspense:{asset}:{now_ms}"
-            memo = "what was in suspense has turned up" if clears else "nobody has explained this difference"
-            entries.append(_two_sided(entry_id, EntryKind.SUSPENSE, now_ms, Account.SUSPENSE, asset, amount, memo))
+        if is_quiet and seen.seen_count >= OBSERVATIONS_MIN and now_ms - seen.first_seen_ms >= settle_horizon_ms:
+            has_turned_up = held_back == amount
+            memo = "what was in suspense has turned up" if has_turned_up else "nobody has explained this difference"
+            entries.append(_suspense_entry(asset, amount, now_ms, memo))
             continue
         watched.append(seen)
         is_overdue = now_ms - differing_since_ms.get(asset, now_ms) >= OVERDUE_HORIZONS * settle_horizon_ms
         if seen.seen_count >= OBSERVATIONS_MIN - 1 or is_overdue:
             unexplained.append(asset)
     return Reconciliation(entries=entries, discrepancies=watched, unexplained=tuple(unexplained))
+
+
+def _suspense_entry(asset: str, amount: Decimal, now_ms: int, memo: str) -> Entry:
+    """`amount` comes to the venue's side out of suspense (or goes back into it, when negative)."""
+    entry_id = f"suspense:{asset}:{now_ms}"
+    return _two_sided(entry_id, EntryKind.SUSPENSE, now_ms, Account.SUSPENSE, asset, amount, memo)
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,6 +312,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+#: Which way the money must have moved for each meaning: towards the account, or away from it.
+EXPLAINS_GAIN: Final[Mapping[str, bool]] = {"deposit": True, "withdrawal": False, "fee": False}
 EXPLANATION_ACCOUNTS: Final[Mapping[str, Account]] = {
     "deposit": Account.TRANSFERS,
     "withdrawal": Account.TRANSFERS,

@@ -5,7 +5,8 @@ from intent to intent inside one cycle: an allowed buy leaves less cash, less ro
 number of orders a cycle may send is counted last, so that an intent that another rule refuses takes nobody's place.
 
 Sells of inventory lower the risk; the daily loss limit, the cash reserve and the caps on what is invested therefore
-stop buys only. The caps per order and per cycle count every order.
+stop buys only. The caps per order and per cycle count every order; a sell is cut to what they leave, so that a
+position that has grown beyond them can still be sold in pieces.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the rules look at. `daily_pnl` is realised plus unrealised since midnight in Istanbul."""
+    """Everything the rules look at. `daily_pnl` is realised plus unrealised since midnight in Istanbul, None
+    while a held symbol has never shown a price."""
 
     now_ms: int
     instruments: Mapping[str, Instrument]
@@ -56,7 +58,7 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     holds: Mapping[str, Hold]
     positions: Mapping[str, Position]
     last_order_times_ms: Mapping[tuple[str, str], int]
-    daily_pnl: Decimal
+    daily_pnl: Decimal | None
     fee_rates: FeeRates
 
 
@@ -214,6 +216,11 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
             quantity = sellable
             notes.append(f"cut to the {plain(sellable)} that can be sold")
 
+    room = limits.notional_per_cycle_max - budget.notional
+    if not is_buy and price * quantity > room > 0:
+        quantity = money.divide_down(room, price, instrument.quantity_scale)
+        notes.append(f"cut to the {plain(room)} left of this cycle's cap")
+
     value = price * quantity
     least = max(instrument.value_min, limits.order_notional_min)
     if value < least:
@@ -238,6 +245,10 @@ def _refuse_buy(
     budget: _Budget,
 ) -> RefusedIntent | None:
     """The rules that only a buy can break: loss of the day, caps on what is invested, cash."""
+    if facts.daily_pnl is None:
+        return RefusedIntent(
+            intent, ReasonCode.DAILY_LOSS, "a held symbol has no price yet, so today's loss is unknown"
+        )
     if facts.daily_pnl <= -limits.daily_loss_max:
         lost, most = plain(-facts.daily_pnl), plain(limits.daily_loss_max)
         return RefusedIntent(intent, ReasonCode.DAILY_LOSS, f"{lost} lost today, at most {most}")

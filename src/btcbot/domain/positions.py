@@ -55,13 +55,7 @@ def after_fill(position: Position, fill: Fill) -> Position:
                 f"the position is {money.plain(position.quantity)}",
             )
         quantity = position.quantity - fill.quantity
-        share = (
-            position.cost
-            if not quantity
-            else min(
-                money.divide_half_even(position.cost * fill.quantity, position.quantity, COST_PLACES), position.cost
-            )
-        )
+        share = _share_of_cost(position, fill.quantity)
         cost, gained = position.cost - share, value - charges - share
     return msgspec.structs.replace(
         position,
@@ -70,6 +64,28 @@ def after_fill(position: Position, fill: Fill) -> Position:
         realized_pnl=position.realized_pnl + gained,
         fees_paid=position.fees_paid + fill.fee,
         taxes_paid=position.taxes_paid + fill.tax,
+    )
+
+
+def _share_of_cost(position: Position, quantity: Decimal) -> Decimal:
+    """What `quantity` of the position cost; all that is left of the cost for all that is left of the quantity."""
+    if quantity == position.quantity:
+        return position.cost
+    share = money.divide_half_even(position.cost * quantity, position.quantity, COST_PLACES)
+    return min(share, position.cost)
+
+
+def after_release(position: Position, quantity: Decimal) -> Position:
+    """The position after an operator took `quantity` out of it: its share of the cost goes along, no result is made."""
+    if not 0 < quantity <= position.quantity:
+        raise InvariantBroken(
+            "I14_OVERSOLD",
+            f"{money.plain(quantity)} of {position.symbol} cannot leave a position of {money.plain(position.quantity)}",
+        )
+    return msgspec.structs.replace(
+        position,
+        quantity=position.quantity - quantity,
+        cost=position.cost - _share_of_cost(position, quantity),
     )
 
 

@@ -24,7 +24,6 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import IN_DOUBT, Order, book_of
-from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
@@ -40,11 +39,14 @@ SEEN_TRADES_MAX: Final = 20_000
 
 
 class PnL(msgspec.Struct, frozen=True, kw_only=True):
-    """In TRY. `daily` is realised plus unrealised since midnight in Istanbul; `equity` None without all quotes."""
+    """In TRY, positions at the last bid that was seen. `daily` is realised plus unrealised since midnight in Istanbul.
+
+    `daily` and `equity` are None while a held symbol has never shown a price.
+    """
 
     realized: Decimal
     unrealized: Decimal
-    daily: Decimal
+    daily: Decimal | None
     equity: Decimal | None
     day: str
 
@@ -74,6 +76,9 @@ class AccountingService:
         self._adopt_unknown = adopt_unknown
         self._seen: dict[str, None] = {}
         self._differing_since_ms: dict[str, int] = {}
+        self._touched_assets: set[str] = set()
+        self._suspense_seen: set[str] = set()
+        self._marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
     # -- opening -------------------------------------------------------------------------------------------------
@@ -133,6 +138,7 @@ class AccountingService:
                 return 0  # ours, and the venue cannot show the order yet: the trade is listed again next time
             with self._store.transaction() as tx:
                 tx.insert_entry(booking.book_foreign(trade))
+            self._touched_assets |= {trade.base, trade.quote}
             self._log.info("foreign_trade_booked", trade_id=trade.trade_id, symbol=trade.symbol)
             self._remember(trade.trade_id)
             return 0
@@ -146,6 +152,7 @@ class AccountingService:
             tx.put_hold(done.hold)
             tx.put_position(done.position)
         self._remember(trade.trade_id)
+        self._touched_assets |= {trade.base, trade.quote}
         self.fee_rates = fees.corrected(self.fee_rates, [done.fill])
         self._metrics.count("btcbot_fills_total", symbol=trade.symbol, side=trade.side.value)
         self._metrics.count("btcbot_fees_paid_total", trade.fee + trade.tax, asset=trade.quote)
@@ -200,12 +207,15 @@ class AccountingService:
         open: there a difference may be nothing but the lag between two lists.
         """
         found = booking.differences(self._store.account_balances(Account.VENUE), account)
-        before = self._store.discrepancies()
+        stored = self._store.discrepancies()
+        # A difference that is the same as before although something was booked in between is another difference.
+        before = [each for each in stored if each.asset not in self._touched_assets]
+        self._touched_assets.clear()
         suspense = self._suspense()
         outcome = booking.Reconciliation(entries=[], discrepancies=[], unexplained=())
-        if found:
+        if found or suspense:
             busy = moving | self._busy_assets(unsettled_symbols, instruments)
-            candidates = self._unbooked_transfers() if not found.keys() <= busy else []
+            candidates = self._unbooked_transfers() if not {*found, *suspense} <= busy else []
             now_ms = self._clock.now_ms()
             self._differing_since_ms = {asset: self._differing_since_ms.get(asset, now_ms) for asset in found}
             outcome = booking.reconcile(
@@ -220,7 +230,7 @@ class AccountingService:
             )
         else:
             self._differing_since_ms = {}
-        if outcome.entries or list(outcome.discrepancies) != list(before):
+        if outcome.entries or list(outcome.discrepancies) != list(stored):
             with self._store.transaction() as tx:
                 for entry in outcome.entries:
                     tx.insert_entry(entry)
@@ -238,7 +248,12 @@ class AccountingService:
     def _unbooked_transfers(self) -> Sequence[Transfer]:
         opening_at_ms = self.opening_at_ms() or 0
         transfers = self._exchange.transfers(opening_at_ms - TRANSFERS_LOOKBACK_MS)
-        return [transfer for transfer in transfers if not self._store.has_entry(f"transfer:{transfer.transfer_id}")]
+        return [
+            transfer
+            for transfer in transfers
+            if not self._store.has_entry(f"transfer:{transfer.transfer_id}")
+            and self._store.value(values.explained_transfer(transfer.transfer_id)) is None
+        ]
 
     def _suspense(self) -> Mapping[str, Decimal]:
         balances = self._store.account_balances(Account.SUSPENSE)
@@ -248,13 +263,14 @@ class AccountingService:
         """FROZEN while anything lies in suspense; open again when nothing does. A halt is left alone."""
         suspense = self._suspense()
         state, _ = self._store.trading_state()
-        for asset, amount in suspense.items():
-            self._metrics.gauge("btcbot_suspense", amount, asset=asset)
+        self._suspense_seen |= suspense.keys()
+        for asset in self._suspense_seen:
+            self._metrics.gauge("btcbot_suspense", -suspense.get(asset, money.ZERO), asset=asset)
         if suspense and state is not TradingState.HALTED and state is not TradingState.FROZEN:
             what = ", ".join(f"{money.plain(-amount)} {asset}" for asset, amount in sorted(suspense.items()))
             with self._store.transaction() as tx:
                 set_trading_state(tx, TradingState.FROZEN, f"in suspense: {what}; see «btcbot ledger»")
-            self._log.error("frozen_by_suspense", suspense={a: money.plain(v) for a, v in suspense.items()})
+            self._log.error("frozen_by_suspense", suspense={a: money.plain(-v) for a, v in suspense.items()})
         elif not suspense and state is TradingState.FROZEN:
             with self._store.transaction() as tx:
                 set_trading_state(tx, TradingState.ACTIVE, "nothing in suspense any more")
@@ -262,51 +278,49 @@ class AccountingService:
 
     # -- result --------------------------------------------------------------------------------------------------
 
-    def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot, instruments: Mapping[str, Instrument]) -> PnL:
-        """Positions at the bid. The first result of a day (Istanbul) is where that day's loss counts from."""
+    def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot) -> PnL:
+        """Positions at the last bid seen. The first whole result of a day (Istanbul) is where its loss counts from."""
+        self._marks.update({symbol: quote.bid for symbol, quote in quotes.items()})
         positions = self._store.positions()
+        held = [position for position in positions.values() if position.quantity]
+        marked = [position for position in held if position.symbol in self._marks]
         realized = money.total(position.realized_pnl for position in positions.values())
-        unrealized = money.total(
-            position.unrealized_pnl(quotes[symbol].bid)
-            for symbol, position in positions.items()
-            if position.quantity and symbol in quotes
-        )
-        day = datetime.fromtimestamp(self._clock.now_ms() / 1000, tz=_istanbul()).date().isoformat()
-        start_text = self._store.value(values.PNL_DAY_START)
-        if start_text is None or self._store.value(values.PNL_DAY) != day:
-            start = realized + unrealized
-            with self._store.transaction() as tx:
-                tx.put_value(values.PNL_DAY, day)
-                tx.put_value(values.PNL_DAY_START, money.plain(start))
-        else:
-            start = Decimal(start_text)
+        unrealized = money.total(position.unrealized_pnl(self._marks[position.symbol]) for position in marked)
+        day = self._day()
+        is_whole = len(marked) == len(held)
+        daily = realized + unrealized - self._day_start(day, realized + unrealized) if is_whole else None
         for symbol, position in positions.items():
             self._metrics.gauge("btcbot_position_quantity", position.quantity, symbol=symbol)
         self._metrics.gauge("btcbot_realized_pnl_try", realized)
         self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
+        worth = money.total(position.quantity * self._marks[position.symbol] for position in marked)
         return PnL(
             realized=realized,
             unrealized=unrealized,
-            daily=realized + unrealized - start,
-            equity=_equity(positions, quotes, account, instruments, self._quote_asset),
+            daily=daily,
+            equity=account.total(self._quote_asset) + worth if is_whole else None,
             day=day,
         )
 
+    def marks_text(self) -> str:
+        """The last bids, as they are kept in the database."""
+        return msgspec.json.encode(self._marks).decode()
 
-def _equity(
-    positions: Mapping[str, Position],
-    quotes: Mapping[str, Quote],
-    account: AccountSnapshot,
-    instruments: Mapping[str, Instrument],
-    quote_asset: str,
-) -> Decimal | None:
-    """Cash and the bot's positions at the bid; None when a held symbol has no quote."""
-    held = [position for position in positions.values() if position.quantity]
-    if any(position.symbol not in quotes for position in held):
-        return None
-    return account.total(quote_asset) + money.total(
-        position.quantity * quotes[position.symbol].bid for position in held
-    )
+    def _day(self) -> str:
+        """Today in Istanbul by the venue's clock; never before the day that is being counted."""
+        venue_s = self._exchange.venue_time_ms() // 1000
+        today = datetime.fromtimestamp(venue_s, tz=_istanbul()).date().isoformat()
+        return max(today, self._store.value(values.PNL_DAY) or today)
+
+    def _day_start(self, day: str, result: Decimal) -> Decimal:
+        """The total result with which `day` began; now, when it begins now."""
+        start = self._store.value(values.PNL_DAY_START)
+        if start is not None and self._store.value(values.PNL_DAY) == day:
+            return Decimal(start)
+        with self._store.transaction() as tx:
+            tx.put_value(values.PNL_DAY, day)
+            tx.put_value(values.PNL_DAY_START, money.plain(result))
+        return result
 
 
 def set_trading_state(tx: Transaction, state: TradingState, reason: str) -> None:

@@ -13,26 +13,14 @@ nobody knows whether the request left, so no code path ever sends an existing ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, assert_never
 
 import msgspec
 
-from btcbot.decisions import booking, lifecycle, recovery
+from btcbot.decisions import booking, lifecycle
 from btcbot.decisions.fees import FeeRates
 from btcbot.decisions.gates import Closed
-from btcbot.decisions.recovery import (
-    Adopt,
-    AdoptUnknown,
-    Close,
-    Contradiction,
-    FetchFills,
-    Listing,
-    NoteAbsence,
-    RecoveryFacts,
-    RecoveryStep,
-    Wait,
-)
 from btcbot.decisions.risk import Allowed
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
@@ -40,8 +28,6 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.ledger import Hold
 from btcbot.domain.orders import (
-    OPEN,
-    REOPENABLE,
     WORKING,
     Order,
     OrderEvent,
@@ -53,18 +39,13 @@ from btcbot.domain.orders import (
 from btcbot.domain.outcomes import Accepted, CancelRequested, InDoubt, NotSent, Refused, Simulated, SubmitOutcome
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
-from btcbot.domain.venue import VenueOrder
 from btcbot.errors import InvariantBroken, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal
-from btcbot.services import values
 from btcbot.services.gatekeeper import Gatekeeper
+from btcbot.services.order_lifecycle import LifecycleResult, OrderLifecycle
 
-#: How long the venue's word may still contradict a closed order (REJECTED, NOT_PLACED).
-REOPEN_WINDOW_MS: Final = 86_400_000
-#: A list that still shows a closed order may lag for so long before it counts as the truth.
-LAG_PATIENCE_MS: Final = 60_000
-#: A strategy name for orders that the venue showed us and our database had lost.
-ADOPTED_STRATEGY: Final = "adopted"
+#: A cancel that had no effect is asked for again after this at the latest.
+CANCEL_RETRY_MS_MAX: Final = 60_000
 
 
 class ExecutionSummary(msgspec.Struct, kw_only=True):
@@ -80,19 +61,13 @@ class ExecutionSummary(msgspec.Struct, kw_only=True):
     closed_gates: tuple[ReasonCode, ...] = ()
 
 
-class LifecycleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison with the venue left open: symbols with an order whose fate or fills are not settled."""
-
-    steps: Sequence[RecoveryStep]
-    unsettled_symbols: frozenset[str]
-
-
 class ExecutionService:
     def __init__(
         self,
         store: StateStore,
         exchange: Exchange,
         gatekeeper: Gatekeeper,
+        lifecycle: OrderLifecycle,
         clock: Clock,
         metrics: Metrics,
         log: Log,
@@ -106,6 +81,7 @@ class ExecutionService:
         self._store = store
         self._exchange = exchange
         self._gatekeeper = gatekeeper
+        self._lifecycle = lifecycle
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -227,16 +203,16 @@ class ExecutionService:
     def cancel_stale_orders(self, summary: ExecutionSummary) -> None:
         """Ask for the cancellation of working orders past their time."""
         orders = self._store.orders(tuple(WORKING))
-        retry_ms = max(self._settle_horizon_ms, self._ttl_ms)
+        retry_ms = max(self._settle_horizon_ms, min(self._ttl_ms, CANCEL_RETRY_MS_MAX))
         for order in lifecycle.stale_orders(orders, self._clock.now_ms(), self._ttl_ms, retry_ms):
             if self._stop.is_set() or not self.cancel(order, ReasonCode.CANCEL_STALE, summary):
                 return
 
     def cancel_all(self, reason: ReasonCode) -> ExecutionSummary:
-        """Ask for the cancellation of every working order, whatever its age."""
+        """Ask for the cancellation of every working order that was not asked for yet, whatever its age."""
         summary = ExecutionSummary()
         for order in self._store.orders(tuple(WORKING)):
-            if not self.cancel(order, reason, summary):
+            if order.cancel_requested_at_ms is None and not self.cancel(order, reason, summary):
                 break
         return summary
 
@@ -268,7 +244,12 @@ class ExecutionService:
                 after = apply(order, OrderEvent.REQUEST_CANCEL, self._clock.now_ms())
                 with self._store.transaction() as tx:
                     tx.update_order(after)
-            case Refused() | NotSent() | Simulated():
+            case NotSent() | Refused(code="RATE"):
+                # It was never taken in: the wish is as due in the next cycle as it is now.
+                with self._store.transaction() as tx:
+                    tx.update_order(msgspec.structs.replace(order, cancel_requested_at_ms=None))
+                summary.cancels -= 1
+            case Refused() | Simulated():
                 pass  # the venue's lists say what the order is; the next comparison reads them
             case _:
                 assert_never(outcome)
@@ -279,195 +260,11 @@ class ExecutionService:
 
     # -- comparison with the venue -------------------------------------------------------------------------------
 
-    def doubt_interrupted(self) -> int:
-        """Orders that a dead process left as SUBMITTED become UNKNOWN: nobody knows whether they were sent."""
-        interrupted = self._store.orders((OrderStatus.SUBMITTED,))
-        for order in interrupted:
-            after = apply(order, OrderEvent.DOUBT, self._clock.now_ms(), reason="the process ended before the answer")
-            with self._store.transaction() as tx:
-                tx.update_order(after)
-            self._log.warning("order_interrupted", client_order_id=order.client_order_id, symbol=order.symbol)
-        return len(interrupted)
-
     def refresh_order_lifecycle(
         self,
         account: AccountSnapshot,
         instruments: Mapping[str, Instrument],
         book_fills_of: Callable[[Order], int],
     ) -> LifecycleResult:
-        """Compare every open order with the venue and take the steps that are proved. Raises VenueUnavailable."""
-        listed_at_ms = self._exchange.venue_time_ms()
-        venue_open = self._without_disowned(self._exchange.open_orders())
-        ours = self._comparable_orders()
-        asked = recovery.lookups(ours, venue_open)
-        single = {
-            order.venue_order_id: self._exchange.order(order.venue_order_id)
-            for order in asked.orders
-            if order.venue_order_id is not None
-        }
-        listings = {
-            symbol: Listing(
-                symbol=symbol,
-                orders=[
-                    *(shown for shown in venue_open if shown.symbol == symbol),
-                    *self._without_disowned(self._exchange.all_orders(symbol, since_ms - recovery.STAMP_TOLERANCE_MS)),
-                ],
-                taken_at_ms=listed_at_ms,
-            )
-            for symbol, since_ms in asked.listings.items()
-        }
-        facts = RecoveryFacts(
-            book_id=self._book_id,
-            ours=ours,
-            closed_ids=self._closed_among(ours, venue_open, listings.values()),
-            venue_open=venue_open,
-            single=single,
-            listings=listings,
-            account=account,
-            instruments=instruments,
-            fee_rates=self._fee_rates(),
-            venue_time_ms=listed_at_ms,
-            settle_horizon_ms=self._settle_horizon_ms,
-        )
-        self._demand_settled_stay_settled(facts)
-        steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
-        fetched = [step for step in steps if isinstance(step, FetchFills)]
-        if fetched and sum(book_fills_of(step.order) for step in fetched):
-            # The fills that were missing may be all that a closing order still waited for.
-            ours = self._comparable_orders()
-            closed_ids = self._closed_among(ours, venue_open, listings.values())
-            facts = msgspec.structs.replace(facts, ours=ours, closed_ids=closed_ids)
-            steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
-        for step in steps:
-            self._take(step, instruments)
-        unsettled = {step.order.symbol for step in steps if isinstance(step, FetchFills | Wait | NoteAbsence)}
-        unsettled |= {order.symbol for order in asked.orders}
-        return LifecycleResult(steps=steps, unsettled_symbols=frozenset(unsettled))
-
-    def _closed_among(
-        self, ours: Sequence[Order], venue_open: Sequence[VenueOrder], listings: Iterable[Listing]
-    ) -> frozenset[str]:
-        """Client order ids that the venue shows and that our record knows as settled."""
-        shown = {row.client_order_id for row in venue_open}
-        shown |= {row.client_order_id for listing in listings for row in listing.orders}
-        unsettled = {order.client_order_id for order in ours}
-        return frozenset(
-            client_order_id
-            for client_order_id in shown
-            if client_order_id is not None
-            and client_order_id not in unsettled
-            and is_ours(client_order_id)
-            and self._store.order(client_order_id) is not None
-        )
-
-    def _demand_settled_stay_settled(self, facts: RecoveryFacts) -> None:
-        """A closed order that the venue still works, beyond any lag of its lists, is funds that nobody watches."""
-        patience_ms = max(2 * self._settle_horizon_ms, LAG_PATIENCE_MS)
-        for row in facts.venue_open:
-            order = self._store.order(row.client_order_id) if row.client_order_id in facts.closed_ids else None
-            if order is None:
-                continue
-            if order.status in {OrderStatus.DENIED, OrderStatus.SIMULATED}:
-                raise InvariantBroken(
-                    "I6_NEVER_SENT", f"order {order.client_order_id} is {order.status} and the venue works it"
-                )
-            if self._clock.now_ms() - order.updated_at_ms > patience_ms:
-                raise InvariantBroken(
-                    "I7_CLOSED_ORDER_OPEN",
-                    f"order {order.client_order_id} is {order.status} and the venue still works it as "
-                    f"{row.venue_order_id}; cancel it at the venue, then «btcbot resume --reason …»",
-                )
-
-    def _without_disowned(self, shown: Sequence[VenueOrder]) -> Sequence[VenueOrder]:
-        """A human may have declared a venue order foreign although it carries our id: then the id is not evidence."""
-        return [
-            msgspec.structs.replace(row, client_order_id=None)
-            if is_ours(row.client_order_id) and self._store.value(values.disowned(row.venue_order_id))
-            else row
-            for row in shown
-        ]
-
-    def _comparable_orders(self) -> Sequence[Order]:
-        since_ms = self._clock.now_ms() - REOPEN_WINDOW_MS
-        return [*self._store.orders(tuple(OPEN)), *self._store.orders(tuple(REOPENABLE), since_ms)]
-
-    def _take(self, step: RecoveryStep, instruments: Mapping[str, Instrument]) -> None:
-        now_ms = self._clock.now_ms()
-        match step:
-            case Adopt(order=order, seen=seen):
-                self._write(booking.adopted(order, seen.venue_order_id, now_ms), instruments)
-            case AdoptUnknown(seen=seen):
-                self.adopt_unknown(seen)
-            case Contradiction(evidence=evidence):
-                raise InvariantBroken("I1_TWO_ORDERS", evidence)
-            case Close(order=order, event=event, reason=reason):
-                self._write(apply(order, event, now_ms, reason=reason.value), instruments)
-            case NoteAbsence(order=order, absent_count=count, absent_since_ms=since_ms):
-                noted = msgspec.structs.replace(order, absent_count=count, absent_since_ms=since_ms)
-                with self._store.transaction() as tx:
-                    tx.update_order(noted)
-            case FetchFills() | Wait():
-                pass
-            case _:
-                assert_never(step)
-
-    def settle(self, order: Order) -> None:
-        """Write an order whose fate a human has proved, with the venue up or down.
-
-        Its hold is already there while it was in doubt; only an order that reopens needs the venue's rules for one.
-        """
-        try:
-            instruments = self._exchange.instruments()
-        except VenueUnavailable:
-            if order.is_open and order.client_order_id not in self._store.holds():
-                raise
-            instruments = {}
-        self._write(order, instruments)
-
-    def _write(self, order: Order, instruments: Mapping[str, Instrument]) -> None:
-        """The order with the hold that its status demands, in one transaction."""
-        instrument = instruments.get(order.symbol)
-        held = self._store.holds().get(order.client_order_id)
-        with self._store.transaction() as tx:
-            tx.update_order(order)
-            if instrument is not None:
-                tx.put_hold(self._hold(order, instrument))
-            elif held is not None and not order.is_open:
-                tx.put_hold(msgspec.structs.replace(held, amount=money.ZERO))
-        self._log.info(
-            "order_settled",
-            client_order_id=order.client_order_id,
-            symbol=order.symbol,
-            status=order.status.value,
-            reason=order.reason,
-        )
-
-    def adopt_unknown(self, seen: VenueOrder) -> Order:
-        """A row for an order that carries our id and that this database had lost; the trade list brings its fills.
-
-        That happens when the database was restored from an older backup.
-        """
-        assert seen.client_order_id is not None, "only an order with our id is adopted"
-        now_ms = self._clock.now_ms()
-        order = Order(
-            client_order_id=seen.client_order_id,
-            intent_id=f"{ADOPTED_STRATEGY}:{seen.client_order_id}",
-            cycle_id=ADOPTED_STRATEGY,
-            strategy=ADOPTED_STRATEGY,
-            symbol=seen.symbol,
-            side=seen.side,
-            price=seen.price,
-            quantity=seen.quantity,
-            status=OrderStatus.ACCEPTED,
-            created_at_ms=seen.updated_at_ms or now_ms,
-            updated_at_ms=now_ms,
-            venue_order_id=seen.venue_order_id,
-            reason=ReasonCode.ADOPTED.value,
-        )
-        instrument = self._exchange.instruments().get(seen.symbol)
-        with self._store.transaction() as tx:
-            tx.insert_order(order)
-            if instrument is not None:
-                tx.put_hold(self._hold(order, instrument))
-        self._log.warning("order_adopted", client_order_id=order.client_order_id, symbol=order.symbol)
-        return order
+        """Compare every open order with the venue; see `OrderLifecycle.refresh`."""
+        return self._lifecycle.refresh(account, instruments, book_fills_of)

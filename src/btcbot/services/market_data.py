@@ -8,6 +8,7 @@ from decimal import Decimal
 from btcbot.decisions import freshness
 from btcbot.decisions.freshness import MarketView
 from btcbot.domain.instrument import Instrument
+from btcbot.errors import VenueUnavailable
 from btcbot.ports import Clock, Exchange, Metrics
 
 
@@ -17,6 +18,7 @@ class MarketDataService:
         self._clock = clock
         self._metrics = metrics
         self._quote_age_ms_max = quote_age_ms_max
+        self._known: Mapping[str, Instrument] = {}
 
     def get_best_bid_ask(self, symbols: Sequence[str]) -> MarketView:
         """Fresh and sane quotes, and for every other symbol why it has none. Raises VenueUnavailable."""
@@ -33,5 +35,15 @@ class MarketDataService:
         """Best bid of each symbol that has a usable quote."""
         return {symbol: quote.bid for symbol, quote in self.get_best_bid_ask(symbols).quotes.items()}
 
+    def last_known_instruments(self) -> Mapping[str, Instrument]:
+        """The venue's rules, or the last ones it told while it does not answer: enough to book and to cancel with."""
+        try:
+            self._known = self._exchange.instruments()
+        except VenueUnavailable:
+            if not self._known:
+                raise
+        return self._known
+
     def get_instruments(self) -> Mapping[str, Instrument]:
+        """The venue's rules of today, for new orders. Raises VenueUnavailable."""
         return self._exchange.instruments()

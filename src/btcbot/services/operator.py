@@ -7,24 +7,37 @@ Either way there is one writer, one nonce and one place where these things are d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from btcbot.decisions import booking
-from btcbot.decisions.booking import EXPLANATION_ACCOUNTS, Explanation
+from btcbot.decisions.booking import EXPLAINS_GAIN, EXPLANATION_ACCOUNTS, Explanation
 from btcbot.domain import money
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account, Entry
-from btcbot.domain.orders import REOPENABLE, WORKING, Order, OrderEvent, OrderStatus, apply
+from btcbot.domain.orders import REOPENABLE, WORKING, Order, OrderEvent, OrderStatus, apply, is_ours
+from btcbot.domain.positions import Position
 from btcbot.domain.reasons import ReasonCode, TradingState
-from btcbot.errors import BtcbotError, Refused
+from btcbot.domain.venue import Transfer
+from btcbot.errors import Refused, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, StateStore
 from btcbot.services import values
 from btcbot.services.accounting import set_trading_state
 from btcbot.services.execution import ExecutionService, ExecutionSummary
+from btcbot.services.order_lifecycle import OrderLifecycle
+
+#: Cost of an adopted position: as many decimals as the venue tells of money.
+COST_DECIMALS: Final = 8
+#: How far back a transfer may lie that a human explains today.
+EXPLAINED_LOOKBACK_MS: Final = 30 * 86_400_000
+_NEVER_PLACED: Final[Mapping[OrderStatus, OrderEvent]] = {
+    OrderStatus.UNKNOWN: OrderEvent.PROVE_ABSENCE,
+    OrderStatus.REFUSED_PROVISIONAL: OrderEvent.CONFIRM_REFUSAL,
+}
+_CLOSED_BY_HAND: Final[Mapping[OrderStatus, OrderEvent]] = dict.fromkeys(WORKING, OrderEvent.CANCEL)
 
 REQUEST: Final = "operator_request"
 ANSWER: Final = "operator_answer"
@@ -51,11 +64,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 class OperatorService:
     def __init__(
-        self, store: StateStore, exchange: Exchange, execution: ExecutionService, clock: Clock, log: Log
+        self,
+        store: StateStore,
+        exchange: Exchange,
+        execution: ExecutionService,
+        lifecycle: OrderLifecycle,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._store = store
         self._exchange = exchange
         self._execution = execution
+        self._lifecycle = lifecycle
         self._clock = clock
         self._log = log
         self._handlers: Mapping[str, Callable[[Mapping[str, str]], str]] = {
@@ -64,6 +84,7 @@ class OperatorService:
             "disown": self.disown,
             "explain": self.explain,
             "adopt": self.adopt,
+            "release": self.release,
             "resume": self.resume,
         }
 
@@ -93,8 +114,11 @@ class OperatorService:
             if handler is None:
                 raise Refused(f"this btcbot does not know the request «{request.kind}»")
             text, done = handler(request.arguments), True
-        except BtcbotError as error:
+        except (Refused, VenueUnavailable) as error:
             text, done = str(error), False
+        except (KeyError, ArithmeticError) as error:
+            # Of another version, or not written by our command line: it must not take the bot down.
+            text, done = f"the request cannot be read ({type(error).__name__}); nothing was done", False
         self._log.warning("operator_request", kind=request.kind, done=done, answer=text)
         return Answer(request_id=request.request_id, done=done, text=text)
 
@@ -117,34 +141,69 @@ class OperatorService:
             if not self._execution.cancel(order, ReasonCode.CANCEL_OPERATOR, summary):
                 gates = ", ".join(reason.value for reason in summary.closed_gates)
                 raise Refused(f"no cancel leaves: {gates}")
+        if not orders:
+            return "no order of ours works at the venue"
+        if summary.cancels < len(orders):
+            raise Refused(
+                f"cancellation asked for {summary.cancels} of {len(orders)} order(s); the venue took no more requests "
+                "just now: ask again in a moment"
+            )
         return f"cancellation asked for {len(orders)} order(s); the venue confirms within a few cycles"
 
     def resolve(self, arguments: Mapping[str, str]) -> str:
-        """`client_order_id`, `venue_order_id` (empty: not placed), `reason`: a human's proof for an order in doubt."""
+        """`client_order_id`, `outcome` (placed, not-placed, closed), `venue_order_id`, `reason`: a human's proof.
+
+        «placed» is checked against the venue, because a wrong id could not be taken back; «not-placed» and «closed» are
+        believed unless the venue itself shows the contrary.
+        """
         order = self._own_order(arguments["client_order_id"])
-        venue_order_id, reason = arguments["venue_order_id"], arguments["reason"]
-        why = f"{ReasonCode.RESOLVED_BY_OPERATOR.value}: {reason}"
+        outcome, reason = arguments["outcome"], arguments["reason"]
         now_ms = self._clock.now_ms()
         if order.status is OrderStatus.SUBMITTED:
             order = apply(order, OrderEvent.DOUBT, now_ms)
-        if venue_order_id:
-            if order.status not in {OrderStatus.UNKNOWN, OrderStatus.REFUSED_PROVISIONAL, *REOPENABLE}:
-                raise Refused(f"order {order.client_order_id} is {order.status}: there is nothing to resolve")
-            holder = self._store.order_by_venue_id(venue_order_id)
-            if holder is not None:
-                raise Refused(f"venue order {venue_order_id} already belongs to {holder.client_order_id}")
-            after = msgspec.structs.replace(booking.adopted(order, venue_order_id, now_ms), reason=why)
+        if outcome == "placed":
+            after = self._resolved_as_placed(order, arguments["venue_order_id"], now_ms)
         else:
-            events = {
-                OrderStatus.UNKNOWN: OrderEvent.PROVE_ABSENCE,
-                OrderStatus.REFUSED_PROVISIONAL: OrderEvent.CONFIRM_REFUSAL,
-            }
+            events = _CLOSED_BY_HAND if outcome == "closed" else _NEVER_PLACED
             event = events.get(order.status)
             if event is None:
-                raise Refused(f"order {order.client_order_id} is {order.status}: only an order in doubt is not placed")
-            after = apply(order, event, now_ms, reason=why)
-        self._execution.settle(after)
+                raise Refused(f"order {order.client_order_id} is {order.status}; «{outcome}» does not apply to it")
+            self._demand_not_shown(order)
+            after = apply(order, event, now_ms)
+        after = msgspec.structs.replace(after, reason=f"{ReasonCode.RESOLVED_BY_OPERATOR.value}: {reason}")
+        self._lifecycle.settle(after)
         return f"order {order.client_order_id} is now {after.status}"
+
+    def _resolved_as_placed(self, order: Order, venue_order_id: str, now_ms: int) -> Order:
+        if order.status not in {OrderStatus.UNKNOWN, OrderStatus.REFUSED_PROVISIONAL, *REOPENABLE}:
+            raise Refused(f"order {order.client_order_id} is {order.status}: there is nothing to resolve")
+        holder = self._store.order_by_venue_id(venue_order_id)
+        if holder is not None:
+            raise Refused(f"venue order {venue_order_id} already belongs to {holder.client_order_id}")
+        shown = self._exchange.order(venue_order_id)
+        if shown is None:
+            raise Refused(f"the venue knows no order {venue_order_id}")
+        told = (shown.symbol, shown.side, shown.price, shown.quantity)
+        if told != (order.symbol, order.side, order.price, order.quantity):
+            raise Refused(
+                f"venue order {venue_order_id} is a {shown.side} of {money.plain(shown.quantity)} {shown.symbol} at "
+                f"{money.plain(shown.price)}, and {order.client_order_id} is not"
+            )
+        if shown.client_order_id not in (None, order.client_order_id):
+            raise Refused(f"venue order {venue_order_id} carries another client order id: {shown.client_order_id}")
+        return booking.adopted(order, venue_order_id, now_ms)
+
+    def _demand_not_shown(self, order: Order) -> None:
+        """What the venue works is neither closed nor absent, whoever says so. A venue that is down shows nothing."""
+        try:
+            working = self._exchange.open_orders(order.symbol)
+        except VenueUnavailable:
+            return
+        for shown in working:
+            if order.client_order_id == shown.client_order_id or order.venue_order_id == shown.venue_order_id:
+                raise Refused(
+                    f"the venue works it as {shown.venue_order_id}; «btcbot orders cancel {order.client_order_id}»"
+                )
 
     def disown(self, arguments: Mapping[str, str]) -> str:
         """`venue_order_id`, `reason`: treat a venue order as foreign although it carries our client id.
@@ -153,6 +212,9 @@ class OperatorService:
         any foreign trade, and the other order keeps the id.
         """
         venue_order_id = arguments["venue_order_id"]
+        shown = self._exchange.order(venue_order_id)
+        if shown is None or not is_ours(shown.client_order_id):
+            raise Refused(f"the venue shows no order {venue_order_id} with an id of ours; there is nothing to disown")
         holder = self._store.order_by_venue_id(venue_order_id)
         if holder is not None:
             raise Refused(f"venue order {venue_order_id} is our order {holder.client_order_id}; it cannot be disowned")
@@ -182,8 +244,13 @@ class OperatorService:
         left = self._store.account_balances(Account.SUSPENSE)
         if any(not left.get(asset, money.ZERO) for asset in amounts):
             raise Refused(f"nothing of entry {entry_id} lies in suspense any more")
+        for asset, amount in amounts.items():
+            if (amount < 0) is not EXPLAINS_GAIN[meaning]:
+                way = "has more than the books say" if amount < 0 else "has less than the books say"
+                raise Refused(f"the account {way} in {asset}; that is no {meaning}")
         explanation = Explanation(entry_id=f"explanation:{entry_id}", meaning=meaning, reason=reason)
         booked = booking.book_explanation(entry, explanation, self._clock.now_ms())
+        stood_for = self._listed_as(meaning, amounts)
         with self._store.transaction() as tx:
             if not tx.insert_entry(booked):
                 raise Refused(f"entry {entry_id} has been explained before")
@@ -191,30 +258,78 @@ class OperatorService:
             state, _ = self._store.trading_state()
             if state is TradingState.FROZEN and not any(after.values()):
                 set_trading_state(tx, TradingState.ACTIVE, f"suspense explained: {reason}")
+            for transfer in stood_for:
+                tx.put_value(values.explained_transfer(transfer.transfer_id), entry_id)
         return f"booked {entry_id} as {meaning}"
 
+    def _listed_as(self, meaning: str, amounts: Mapping[str, Decimal]) -> Sequence[Transfer]:
+        """Transfers of the venue's list that are what was just explained: they must not explain anything else later."""
+        if meaning == "fee":
+            return []
+        try:
+            listed = self._exchange.transfers(self._clock.now_ms() - EXPLAINED_LOOKBACK_MS)
+        except VenueUnavailable:
+            return []
+        return [
+            transfer
+            for transfer in listed
+            if not self._store.has_entry(f"transfer:{transfer.transfer_id}")
+            and -amounts.get(transfer.asset, money.ZERO) in (transfer.amount, transfer.amount - transfer.fee)
+        ][:1]
+
     def adopt(self, arguments: Mapping[str, str]) -> str:
-        """`symbol`, `quantity`, `cost`: hand inventory from the opening balance to the bot's position."""
+        """`symbol`, `quantity`, `cost`: hand the bot's position what lies in the account and no position owns."""
         symbol, quantity, cost = arguments["symbol"], Decimal(arguments["quantity"]), Decimal(arguments["cost"])
-        if not (quantity.is_finite() and cost.is_finite()) or quantity <= 0 or cost < 0:
-            raise Refused("the quantity must be above zero and the cost not below it")
         instrument = self._instrument(symbol)
-        opening = -self._store.account_balances(Account.OPENING).get(instrument.base, money.ZERO)
-        if quantity > opening:
+        self._demand_lot(instrument, quantity)
+        if not cost.is_finite() or not 0 <= cost < money.MAGNITUDE_MAX or cost != money.round_down(cost, COST_DECIMALS):
+            raise Refused(f"the cost must be zero or more, with at most {COST_DECIMALS} decimals")
+        position = self._store.positions().get(symbol) or Position(symbol=symbol)
+        idle = self._store.account_balances(Account.VENUE).get(instrument.base, money.ZERO) - position.quantity
+        if quantity > idle:
             raise Refused(
-                f"the opening balance has {money.plain(opening)} {instrument.base} that no position owns; "
+                f"{money.plain(max(idle, money.ZERO))} {instrument.base} lie in the account that no position owns; "
                 f"{money.plain(quantity)} cannot be adopted"
             )
         now_ms = self._clock.now_ms()
-        position = self._store.positions().get(symbol)
         entry, after = booking.book_adoption(
             f"adoption:{symbol}:{now_ms}", position, symbol, instrument.base, quantity, cost, now_ms
         )
+        return self._put_position(entry, after, position, symbol)
+
+    def release(self, arguments: Mapping[str, str]) -> str:
+        """`symbol`, `quantity`, `reason`: take from the position what a human has sold, moved or wants to keep."""
+        symbol, quantity = arguments["symbol"], Decimal(arguments["quantity"])
+        instrument = self._instrument(symbol)
+        position = self._store.positions().get(symbol) or Position(symbol=symbol)
+        if quantity != position.quantity:
+            self._demand_lot(instrument, quantity)
+        if not 0 < quantity <= position.quantity:
+            raise Refused(f"the position of {symbol} is {money.plain(position.quantity)}")
+        now_ms = self._clock.now_ms()
+        entry, after = booking.book_release(
+            f"release:{symbol}:{now_ms}", position, instrument.base, quantity, arguments["reason"], now_ms
+        )
+        return self._put_position(entry, after, position, symbol)
+
+    def _put_position(self, entry: Entry, after: Position, before: Position, symbol: str) -> str:
+        """Write both, and keep the unrealised result that came or went by hand out of the day's result."""
+        quote = self._exchange.quotes([symbol]).get(symbol)
+        if quote is None:
+            raise Refused(f"{symbol} has no quote now, so the position cannot be valued; ask again when it has one")
+        start = self._store.value(values.PNL_DAY_START)
+        shift = after.unrealized_pnl(quote.bid) - before.unrealized_pnl(quote.bid)
         with self._store.transaction() as tx:
             if not tx.insert_entry(entry):
-                raise Refused("the same adoption was booked in this very millisecond")
+                raise Refused("the same was booked in this very millisecond")
             tx.put_position(after)
+            if start is not None:
+                tx.put_value(values.PNL_DAY_START, money.plain(Decimal(start) + shift))
         return f"position of {symbol}: {money.plain(after.quantity)} at {money.plain(after.average_cost)}"
+
+    def _demand_lot(self, instrument: Instrument, quantity: Decimal) -> None:
+        if not quantity.is_finite() or quantity <= 0 or not instrument.is_on_lot(quantity):
+            raise Refused(f"the quantity must be above zero, in steps of {money.plain(instrument.lot)}")
 
     def _instrument(self, symbol: str) -> Instrument:
         instrument = self._exchange.instruments().get(symbol)

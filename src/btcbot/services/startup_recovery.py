@@ -20,6 +20,7 @@ from btcbot.ports import Clock, Exchange, Metrics, StateStore
 from btcbot.services.accounting import AccountingService
 from btcbot.services.execution import ExecutionService
 from btcbot.services.market_data import MarketDataService
+from btcbot.services.order_lifecycle import OrderLifecycle
 from btcbot.services.portfolio import PortfolioService
 
 
@@ -46,6 +47,7 @@ class StartupRecoveryService:
         portfolio: PortfolioService,
         accounting: AccountingService,
         execution: ExecutionService,
+        lifecycle: OrderLifecycle,
         market_data: MarketDataService,
     ) -> None:
         self._store = store
@@ -55,13 +57,14 @@ class StartupRecoveryService:
         self._portfolio = portfolio
         self._accounting = accounting
         self._execution = execution
+        self._lifecycle = lifecycle
         self._market_data = market_data
 
     def run(self) -> StartupRecoveryResult:
         """Bring record and venue together. Raises VenueUnavailable; InvariantBroken when they cannot both be true."""
         started_ns = self._clock.monotonic_ns()
-        self._execution.doubt_interrupted()
-        instruments = self._market_data.get_instruments()
+        self._lifecycle.doubt_interrupted()
+        instruments = self._market_data.last_known_instruments()
         asked_at_ms = self._exchange.venue_time_ms()
         account = self._portfolio.get_balances()
         if self._accounting.opening_at_ms() is None:

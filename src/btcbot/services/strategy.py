@@ -12,19 +12,15 @@ from btcbot.domain.intents import Intent
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position
-from btcbot.ports import Metrics
 from btcbot.strategies.base import Strategy, StrategyContext
 
 
 class StrategyService:
-    def __init__(
-        self, strategy: Strategy, symbols: Sequence[str], quote_asset: str, cash_reserve: Decimal, metrics: Metrics
-    ) -> None:
+    def __init__(self, strategy: Strategy, symbols: Sequence[str], quote_asset: str, cash_reserve: Decimal) -> None:
         self._strategy = strategy
         self._symbols = tuple(symbols)
         self._quote_asset = quote_asset
         self._cash_reserve = cash_reserve
-        self._metrics = metrics
 
     def generate(
         self,
@@ -47,7 +43,4 @@ class StrategyService:
             symbols_with_open_orders=frozenset(order.symbol for order in open_orders),
             taker_rate=taker_rate,
         )
-        intents = self._strategy.generate(context)
-        for intent in intents:
-            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side.value)
-        return intents
+        return self._strategy.generate(context)

@@ -13,6 +13,8 @@ TRADES_CURSOR_MS: Final = "trades_cursor_ms"
 #: The day (Istanbul) whose loss is being counted, and the total result with which it began.
 PNL_DAY: Final = "pnl_day"
 PNL_DAY_START: Final = "pnl_day_start"
+#: The last bid of each symbol that was ever seen: a position without a quote today is still worth something.
+MARKS: Final = "marks"
 CYCLE_NUMBER: Final = "cycle_number"
 NONCE_MARK_MS: Final = "nonce_mark_ms"
 SELF_CHECK: Final = "self_check"
@@ -21,3 +23,8 @@ SELF_CHECK: Final = "self_check"
 def disowned(venue_order_id: str) -> str:
     """The mark of a venue order that carries our client id and that a human declared foreign; its value is why."""
     return f"disowned:{venue_order_id}"
+
+
+def explained_transfer(transfer_id: str) -> str:
+    """The mark of a listed transfer that a human's explanation stands for already; it is not looked at again."""
+    return f"explained_transfer:{transfer_id}"

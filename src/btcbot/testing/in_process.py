@@ -24,10 +24,11 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 import httpx2
@@ -36,7 +37,8 @@ from btcbot import bootstrap
 from btcbot.adapters.btcturk.transport import TIMEOUT_S
 from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.metrics import MemoryMetrics
-from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.adapters.store.library import PREFERRED
+from btcbot.adapters.store.sqlite import SqliteStore, SqliteTransaction
 from btcbot.config.settings import Settings, load_settings
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleReport
@@ -47,7 +49,7 @@ from btcbot.domain.orders import OPEN, Order, OrderStatus, book_of
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
 from btcbot.errors import StoreFailed
-from btcbot.ports import StopSignal
+from btcbot.ports import Log, Metrics, StopSignal
 from btcbot.services.operator import Answer, Request
 from btcbot.strategies.base import Strategy, StrategyContext
 from btcturk_sim import wire
@@ -56,6 +58,7 @@ from btcturk_sim.auth import NonceRule
 from btcturk_sim.bars import Bar
 from btcturk_sim.engine import EngineOptions
 from btcturk_sim.instruments import Instrument, instrument_for
+from btcturk_sim.money import exact
 from btcturk_sim.simulator import Simulator, SimulatorOptions, account
 from btcturk_sim.wire import Delivery, Response
 
@@ -105,6 +108,10 @@ class ManualClock:
         """Set our wall clock forward, or back."""
         self._step_ms += round(seconds * 1_000)
 
+    def set_right(self) -> None:
+        """Let our wall clock show the world's time again."""
+        self._step_ms = 0
+
 
 class Points:
     """Everything that the bot does to the world passes here first and last, by name: a place to crash, or to meddle."""
@@ -137,6 +144,22 @@ class Points:
         self.watch = crash
 
 
+class Meddler(Protocol):
+    """Who stands on the way between bot and venue. `name` is like `POST /api/v1/order`."""
+
+    def sends(self, name: str, request: wire.Request) -> None:
+        """Before the venue gets it. May register a fault for it, or raise what a network raises."""
+        ...
+
+    def answers(self, name: str, request: wire.Request, answer: Response) -> Response:
+        """What becomes of the venue's answer on its way; also for one that comes too late, and for a DEFER."""
+        ...
+
+    def arrives(self, name: str, request: wire.Request, answer: Response) -> None:
+        """The bot gets it now, in time; how much of it, its transport tells."""
+        ...
+
+
 class InProcessTransport(httpx2.BaseTransport):
     """Carries each request to the simulator at the clock's time, and its answer back as the simulator wants it carried.
 
@@ -144,7 +167,11 @@ class InProcessTransport(httpx2.BaseTransport):
     request that the venue was told to receive late is acted on then, whether or not anybody still waits.
     """
 
-    def __init__(self, simulator: Simulator, clock: ManualClock, points: Points, *, latency_ms: int = 4) -> None:
+    def __init__(
+        self, simulator: Simulator, clock: ManualClock, points: Points, *, latency_ms: int = 4, packs: bool = True
+    ) -> None:
+        """`packs`: large answers travel in gzip."""
+        self._packs = packs
         self._simulator = simulator
         self._clock = clock
         self._points = points
@@ -154,11 +181,14 @@ class InProcessTransport(httpx2.BaseTransport):
         self.is_up = True
         #: Stamps of signed requests as they were sent; a delayed one may arrive after its successors.
         self.stamps: list[int] = []
+        #: How often each client order id was sent, whatever became of it.
+        self.posts: Counter[str] = Counter()
+        self.meddler: Meddler | None = None
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         name = f"{request.method} {request.url.path}"
         self._points.reach(f"before {name}")
-        response = self._carried(request)
+        response = self._carried(request, name)
         self._points.reach(f"after {name}")
         return response
 
@@ -170,32 +200,46 @@ class InProcessTransport(httpx2.BaseTransport):
         for due_ms, request in sorted(due, key=lambda one: one[0]):
             self._simulator.api.handle(request, due_ms, resumed=True)
 
-    def _carried(self, request: httpx2.Request) -> httpx2.Response:
-        clock = self._clock
+    def forget_late(self) -> None:
+        """What is still under way gets lost."""
+        self._late = []
+
+    def _carried(self, request: httpx2.Request, name: str) -> httpx2.Response:
+        clock, meddler = self._clock, self.meddler
         if not self.is_up:
             raise httpx2.ConnectError("no route to the venue")
+        asked = _as_simulator_reads(request)
+        if meddler is not None:
+            meddler.sends(name, asked)
         deadline_ms = clock.true_ms() + round(float(request.extensions[TIMEOUT_S]) * 1_000)
         clock.advance(self._latency_ms / 2_000)
         self.deliver_late()
-        asked = _as_simulator_reads(request)
         if asked.stamp is not None:
             self.stamps.append(int(asked.stamp))
+        if asked.method == "POST":
+            self.posts[json.loads(asked.body)["newOrderClientId"]] += 1
         answer = self._simulator.api.handle(asked, clock.true_ms())
         if answer.transport.delivery is Delivery.DEFER:
+            if meddler is not None:
+                meddler.answers(name, asked, answer)
             due_ms = clock.true_ms() + answer.transport.delay_ms
             if due_ms > deadline_ms:
                 self._late.append((due_ms, asked))
                 self._wait_in_vain(deadline_ms)
             clock.advance(answer.transport.delay_ms / 1_000)
             answer = self._simulator.api.handle(asked, clock.true_ms(), resumed=True)
+        if meddler is not None:
+            answer = meddler.answers(name, asked, answer)
         if clock.true_ms() + answer.transport.delay_ms + self._latency_ms // 2 > deadline_ms:
             self._wait_in_vain(deadline_ms)
         clock.advance((answer.transport.delay_ms + self._latency_ms / 2) / 1_000)
         if answer.transport.delivery is Delivery.DROP:
             raise httpx2.RemoteProtocolError("the venue closed the connection without an answer")
+        if meddler is not None:
+            meddler.arrives(name, asked, answer)
         headers = dict(answer.headers)
         body = answer.body
-        if answer.transport.delivery is Delivery.SEND and len(body) >= _GZIP_FROM_BYTES:
+        if self._packs and answer.transport.delivery is Delivery.SEND and len(body) >= _GZIP_FROM_BYTES:
             body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
         return httpx2.Response(answer.status, headers=headers, stream=_Body(answer, body))
 
@@ -237,8 +281,10 @@ class StillMarket:
 
     def __init__(self, prices: Mapping[str, str]) -> None:
         self._prices = {symbol: Decimal(price) for symbol, price in prices.items()}
+        #: Own copies, so that a story may change the rules of its venue.
         self.instruments: tuple[Instrument, ...] = tuple(
-            instrument_for(symbol, [price], ordinal) for ordinal, (symbol, price) in enumerate(self._prices.items())
+            replace(instrument_for(symbol, [price], ordinal))
+            for ordinal, (symbol, price) in enumerate(self._prices.items())
         )
         self.interval_ms = 60_000
         self.length: int | None = None
@@ -264,6 +310,7 @@ class Venue:
         *,
         nonce: NonceRule = NonceRule.STRICT,
         engine: EngineOptions | None = None,
+        packs: bool = True,
     ) -> None:
         self.key = key
         self._clock = clock
@@ -274,7 +321,7 @@ class Venue:
             now_ms=clock.true_ms(),
             options=SimulatorOptions(engine=engine or EngineOptions(), api=ApiOptions(nonce=nonce)),
         )
-        self.transport = InProcessTransport(self.simulator, clock, points)
+        self.transport = InProcessTransport(self.simulator, clock, points, packs=packs)
 
     # -- what happens there ----------------------------------------------------------------------------------------
 
@@ -310,6 +357,26 @@ class Venue:
         moved = self._account().transfers.pop()
         opening = self._account().opening  # the venue's own audit must not ask for the transfer that we hide
         opening[asset] = opening.get(asset, money.ZERO) + moved.amount
+
+    def working(self) -> list[Any]:
+        """The account's open orders as the engine has them, oldest first."""
+        return list(self._account().open_orders.values())
+
+    def fill(self, order: Any, quantity: Decimal) -> None:
+        """Somebody takes `quantity` of a resting order, at its price, now."""
+        engine, now_ms = self.simulator.engine, self._clock.true_ms()
+
+        @exact
+        def take() -> None:
+            engine._fill(order, quantity, order.price, maker=True, now_ms=now_ms)
+            engine._settle()
+
+        take()
+
+    def change_minimum(self, symbol: str, value: str) -> None:
+        """From now on an order of this pair is worth at least so much."""
+        instrument = self.simulator.engine.pairs[symbol].instrument
+        object.__setattr__(instrument, "min_exchange_value", Decimal(value))
 
     def fault(
         self, kind: str, method: str | None = None, path: str = "/api/v1", *, count: int | None = 1, **params: Any
@@ -352,7 +419,7 @@ class Venue:
 
     def posts_by_client(self) -> Counter[str]:
         """How often each client order id was sent."""
-        return Counter(json.loads(one.body)["newOrderClientId"] for one in self.requests("POST"))
+        return self.transport.posts
 
     def _account(self) -> Any:
         return self.simulator.engine.books.accounts[self.key]
@@ -415,15 +482,40 @@ class ListLog:
         return [fields for event, fields in self.lines if event == name]
 
 
+class _Unit(SqliteTransaction):
+    """The real unit of work, which notes the statements that it ran."""
+
+    __slots__ = ()
+
+    def _write(self, name: str, parameters: Mapping[str, object]) -> int:
+        store = self._store
+        assert isinstance(store, _Store)
+        store.written.append((name, parameters))
+        return super()._write(name, parameters)
+
+
 class _Store(SqliteStore):
-    """The real store, with a point before and after each commit, and a disk that can be full."""
+    """The real store, with a point before and after each commit, and a disk that can be full.
+
+    `is_lasting`: its database in memory is what a file is to others, and outlives it.
+    """
 
     points: Points
     fails: Callable[[], bool]
+    is_busy: Callable[[], bool]
+    is_lasting = False
+    #: What the unit under way, or the last one, wrote: (statement, parameters).
+    written: list[tuple[str, Mapping[str, object]]]
+
+    def transaction(self) -> SqliteTransaction:
+        return _Unit(self)
 
     def _begin(self) -> None:
         self.points.reach("before unit")
+        if self.is_busy():
+            raise StoreFailed("another process holds the database: stop it, or wait until it is done (staged)")
         super()._begin()
+        self.written = []
 
     def _commit(self) -> None:
         self.points.reach("before commit")
@@ -432,6 +524,12 @@ class _Store(SqliteStore):
             raise StoreFailed("no space is left for the database: free some (staged)")
         super()._commit()
         self.points.reach("after commit")
+
+    def close(self) -> None:
+        if not self.is_lasting:
+            super().close()
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 class Rig:
@@ -448,20 +546,34 @@ class Rig:
         cycle_seconds: float = 10.0,
         nonce: NonceRule = NonceRule.STRICT,
         engine: EngineOptions | None = None,
+        image: bytes | None = None,
+        key: str | None = None,
+        packs: bool = True,
+        log: Log | None = None,
+        metrics: Metrics | None = None,
         **settings: str,
     ) -> None:
-        """`strategy` None lets the story's `wish`es be the strategy; `settings` are by environment name."""
+        """`strategy` None lets the story's `wish`es be the strategy; `settings` are by environment name.
+
+        `image` lets the database live in memory, beginning as these bytes; it was made for `key`.
+        """
         self.folder = folder
         self.clock = ManualClock()
         self.points = Points()
         self.log = ListLog()
-        self.metrics = MemoryMetrics()
+        self._told_log = log or self.log
+        self._metrics = metrics or MemoryMetrics()
+        self._image = image
+        self._disk: Any = None
+        self._opened: _Store | None = None
+        self._settings: dict[tuple[tuple[str, str], ...], Settings] = {}
         self.stop = threading.Event()
         self.symbols = tuple(symbols)
         self.database = folder / "books.db"
         self.cycle_seconds = cycle_seconds
         self.disk_is_full = False
-        key = f"rig-{os.getpid()}-{next(_NUMBERS)}"
+        self.disk_is_busy = False
+        key = key or f"rig-{os.getpid()}-{next(_NUMBERS)}"
         self.venue = Venue(
             self.clock,
             self.points,
@@ -470,6 +582,7 @@ class Rig:
             balances or {"TRY": "10000"},
             nonce=nonce,
             engine=engine,
+            packs=packs,
         )
         self.environment = {
             "BTCTURK_BASE_URL": _BASE_URL,
@@ -497,6 +610,20 @@ class Rig:
         return self._bot
 
     @property
+    def is_up(self) -> bool:
+        return self._bot is not None
+
+    @property
+    def disk(self) -> Any:
+        """The connection under the store, for who checks the store; a database in memory outlives its bot."""
+        return self._disk if self._disk is not None else self.store._connection
+
+    @property
+    def metrics(self) -> MemoryMetrics:
+        assert isinstance(self._metrics, MemoryMetrics), "this rig was given metrics of its own"
+        return self._metrics
+
+    @property
     def store(self) -> SqliteStore:
         return self.bot.store
 
@@ -504,25 +631,41 @@ class Rig:
         """Build the bot from its settings (changed by `settings`, for good) and what the database file holds."""
         assert self._bot is None, "the bot runs already"
         self.environment |= settings
-        read = load_settings(self.environment, default_env_file=None).settings
+        environment = tuple(self.environment.items())
+        if environment not in self._settings:
+            self._settings[environment] = load_settings(self.environment, default_env_file=None).settings
+        read = self._settings[environment]
         if self._make_strategy is not None:
             self.strategy.inner = self._make_strategy(read)
         self._bot = bootstrap.build(
             read,
             stop=self.stop,
-            metrics=self.metrics,
-            log=self.log,
+            metrics=self._metrics,
+            log=self._told_log,
             clock=self.clock,
             transport=self.venue.transport,
             open_store=self._open_store,
             strategy=self.strategy,
         )
 
-    def _open_store(self, path: Path, metrics: MemoryMetrics) -> SqliteStore:
-        store = _Store.open(path, metrics=metrics)
+    def _open_store(self, path: Path, metrics: Metrics) -> SqliteStore:
+        if self._image is None:
+            store = _Store.open(path, metrics=metrics)
+        else:
+            if self._disk is None:
+                self._disk = _Store.from_image(self._image)._connection
+            store = _Store(self._disk, PREFERRED, "in memory", metrics=metrics)
         assert isinstance(store, _Store)
-        store.points, store.fails = self.points, lambda: self.disk_is_full
+        store.points, store.is_lasting, store.written = self.points, self._image is not None, []
+        store.fails, store.is_busy = lambda: self.disk_is_full, lambda: self.disk_is_busy
+        self._opened = store
         return store
+
+    def last_unit(self) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """What the unit that was committed last wrote: (statement, parameters)."""
+        store = self._opened
+        assert store is not None, "nothing was opened yet"
+        return store.written
 
     def crash(self) -> None:
         """Drop every object of the bot. Closing writes nothing: what was not committed is rolled back, as by a kill."""
@@ -536,6 +679,8 @@ class Rig:
 
     def close(self) -> None:
         self.crash()
+        if self._disk is not None:
+            self._disk.close()
         self.venue.simulator.engine.audit()
 
     # -- the story -------------------------------------------------------------------------------------------------
@@ -574,7 +719,7 @@ class Rig:
         Then two cycles more, which must not change the books: what is settled is settled (I7).
         """
         self.venue.clear_faults()
-        self.points.watch, self.disk_is_full = None, False
+        self.points.watch, self.disk_is_full, self.disk_is_busy = None, False, False
         self.strategy.is_muted = True
         if self._bot is None:
             self.start()
@@ -634,9 +779,9 @@ class Rig:
 
     def faults(self) -> list[str]:
         """What is wrong now that everything has come to rest, one line each; empty is a pass."""
-        return [*self._crooked_money(), *self._crooked_orders(), *self._crooked_stamps(), *self.store.verify()]
+        return [*self.crooked_money(), *self.crooked_orders(), *self.crooked_stamps(), *self.store.verify()]
 
-    def _crooked_money(self) -> list[str]:
+    def crooked_money(self) -> list[str]:
         """I2, I3, I10: books equal venue, every fill once, no hold without an open order."""
         store, venue = self.store, self.venue.totals()
         books = store.account_balances(Account.VENUE)
@@ -658,7 +803,7 @@ class Rig:
         found += [f"{order} is open and has no hold" for order in is_open - held]
         return found
 
-    def _crooked_orders(self) -> list[str]:
+    def crooked_orders(self) -> list[str]:
         """I1, I7, I9: nothing sent twice, one order at the venue per intent, and both sides agree on each."""
         rows = [row for row in self.venue.orders() if self._is_of_this_book(row["orderClientId"])]
         found = [f"{client} was sent {n} times" for client, n in self.venue.posts_by_client().items() if n > 1]
@@ -682,7 +827,7 @@ class Rig:
                 )
         return found
 
-    def _crooked_stamps(self) -> list[str]:
+    def crooked_stamps(self) -> list[str]:
         """I11: stamps of a key rise for ever, whatever became of the process and its clock."""
         sent = self.venue.transport.stamps
         return [f"stamp {b} follows {a}" for a, b in itertools.pairwise(sent) if b <= a]

@@ -58,11 +58,12 @@ def bare_environment() -> dict[str, str]:
 
 
 class Process:
-    """A child program with its output in a file, ended whatever happens."""
+    """A child program with its output in a file that only the owner reads, ended whatever happens."""
 
     def __init__(self, arguments: Sequence[str], log: Path, *, cwd: Path, wants_stdout: bool = False) -> None:
         self.log = log
-        self._log_file: IO[bytes] = log.open("ab")
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._log_file: IO[bytes] = os.fdopen(descriptor, "ab")
         self._child = subprocess.Popen(  # noqa: S603 - our own programs, arguments as a list
             [sys.executable, *arguments],
             cwd=cwd,

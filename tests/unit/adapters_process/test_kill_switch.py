@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,3 +109,80 @@ def test_links_to_the_database_share_its_kill_file(kill: FileKillSwitch, databas
     FileKillSwitch(tmp_path / "link.db").turn_on("r", 0)
 
     assert kill.is_on() == (True, "r")
+
+
+# --- a disk that takes nothing more ----------------------------------------------------------------------------------
+
+
+def _fail_writes(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("btcbot.adapters.kill_switch.os.write", fail)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_costs_the_reason_and_not_the_brake(
+    kill: FileKillSwitch, database: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    _fail_writes(monkeypatch, number)
+    kill.turn_on("spread looks wrong", 0)
+
+    assert kill.is_on() == (True, f"kill file {kill.path} exists")
+    assert kill.path.stat().st_mode & 0o777 == 0o600
+    assert _names(database.parent) == ["bot.db", "bot.db.kill"]
+
+
+def test_a_full_disk_leaves_a_switch_that_is_on_as_it_is(kill: FileKillSwitch, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill.turn_on("first", 0)
+    _fail_writes(monkeypatch, errno.ENOSPC)
+    kill.turn_on("second", 0)
+
+    assert kill.is_on() == (True, "first")
+
+
+def test_a_full_disk_follows_no_link(kill: FileKillSwitch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill.path.symlink_to(tmp_path / "nowhere")
+    _fail_writes(monkeypatch, errno.ENOSPC)
+    kill.turn_on("r", 0)
+
+    assert kill.is_on()[0] and not (tmp_path / "nowhere").exists()
+
+
+def test_another_failure_is_told_and_leaves_no_draft(
+    kill: FileKillSwitch, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_writes(monkeypatch, errno.EIO)
+    with pytest.raises(StoreFailed, match=r"cannot be written \(Input/output error\); create it by hand"):
+        kill.turn_on("r", 0)
+
+    assert _names(database.parent) == ["bot.db"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        pytest.skip("mounting needs root")
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield disk
+    subprocess.run([umount, str(disk)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk: Path) -> None:
+    with (small_disk / "bot.db").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    assert not os.statvfs(small_disk).f_bavail
+    kill = FileKillSwitch(small_disk / "bot.db")
+    kill.turn_on("spread looks wrong", 0)
+
+    assert kill.is_on()[0]
+    assert _names(small_disk) == ["bot.db", "bot.db.kill"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
 import socket
 import sys
 import time
@@ -13,6 +16,7 @@ from decimal import Decimal
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from btcbot.adapters.logs import configure_logging, flush_logs, shutdown_logging
 from btcbot.adapters.metrics import MemoryMetrics, NullMetrics, make_metrics
 from btcbot.adapters.metrics_otlp import OtlpMetrics
 from btcbot.adapters.metrics_prometheus import PrometheusMetrics
@@ -186,6 +190,53 @@ def test_a_collector_that_does_not_answer_delays_a_flush_by_its_limit_only() -> 
 
         metrics.close(0.2)
         assert time.monotonic() - started < 2.0
+
+
+def test_a_failed_push_is_one_short_event_with_its_reason() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    stream = io.BytesIO()
+    configure_logging("INFO", (), stream)
+    try:
+        metrics = OtlpMetrics(nobody)
+        metrics.gauge("btcbot_orders_open", 1)
+        metrics.flush(10.0)
+        assert flush_logs(2.0)
+        written = stream.getvalue()
+        metrics.close(0.2)
+    finally:
+        shutdown_logging()
+
+    lines = [json.loads(line) for line in written.splitlines()]  # threads of earlier tests may tell their end as well
+    assert {(line["level"], line["event"]) for line in lines} == {("warning", "metrics_push_failed")}
+    assert [line["reason"] for line in lines].count("Connection refused") == 1
+
+
+@pytest.mark.parametrize(
+    ("sentence", "values", "reason"),
+    [
+        (
+            "Failed to export %s batch code: %s, reason: %s",
+            ("metrics", 400, "Bad\nRequest"),
+            "400, reason: Bad Request",
+        ),
+        ("Exporter failed: %s", (ValueError("with\nmany words"),), "ValueError"),
+        ("x" * 1000, (), "x" * 100),
+    ],
+)
+def test_whatever_the_libraries_tell_becomes_that_event(
+    otlp: OtlpMetrics, caplog: pytest.LogCaptureFixture, sentence: str, values: tuple[object, ...], reason: str
+) -> None:
+    library = logging.getLogger("opentelemetry.sdk.metrics._internal.export")
+    library.warning("Transient error %s encountered, retrying in %.2fs.", "Service Unavailable", 1.0)
+    assert caplog.records == []
+    library.error(sentence, *values)
+    library.error(sentence, *values)
+
+    assert [record.getMessage() for record in caplog.records] == ["metrics_push_failed"] * 2
+    first, second = (vars(record)["reason"] for record in caplog.records)
+    assert first == "Service Unavailable"
+    assert reason in second and "\n" not in second and len(second) <= 120
 
 
 def test_without_an_exporter_nothing_is_imported_or_opened() -> None:

@@ -20,11 +20,23 @@ ASKED = {
     "cancel all": (("orders", "cancel", "--all"), {"client_order_id": "all"}),
     "resolve placed": (
         ("orders", "resolve", "btcbot-test-3", "--placed", "77", "--reason", "seen"),
-        {"client_order_id": "btcbot-test-3", "venue_order_id": "77", "reason": "seen"},
+        {"client_order_id": "btcbot-test-3", "outcome": "placed", "venue_order_id": "77", "reason": "seen"},
     ),
     "resolve not placed": (
         ("orders", "resolve", "btcbot-test-3", "--not-placed", "--reason", "not there"),
-        {"client_order_id": "btcbot-test-3", "venue_order_id": "", "reason": "not there"},
+        {"client_order_id": "btcbot-test-3", "outcome": "not-placed", "venue_order_id": "", "reason": "not there"},
+    ),
+    "resolve closed": (
+        ("orders", "resolve", "btcbot-test-2", "--closed", "--reason", "gone"),
+        {"client_order_id": "btcbot-test-2", "outcome": "closed", "venue_order_id": "", "reason": "gone"},
+    ),
+    "disown": (
+        ("orders", "disown", "77", "--reason", "delivered twice"),
+        {"venue_order_id": "77", "reason": "delivered twice"},
+    ),
+    "release": (
+        ("position", "release", "btc_try", "0.0150", "--reason", "sold by hand"),
+        {"symbol": "BTCTRY", "quantity": "0.015", "reason": "sold by hand"},
     ),
     "explain": (
         ("ledger", "explain", SUSPENSE_ENTRY, "--as", "deposit", "--reason", "bank"),

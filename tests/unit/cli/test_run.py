@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,11 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
 def test_a_demo_wants_a_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("")
     refused(run("demo", "--dir", "notes"), "--dir")
+
+
+@pytest.mark.parametrize("where", [">/dev/full", ">&-"])
+def test_an_output_that_takes_nothing_is_no_traceback(book: Path, where: str) -> None:
+    command = f'"{sys.executable}" -m btcbot status --db "{book}" {where}'
+    ended = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=book.parent, check=False)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == (1 if "full" in where else 0)

@@ -169,17 +169,52 @@ def test_live_trading_with_any_part_missing_is_refused(missing: str) -> None:
     assert any(line.startswith(f"{named}: ") for line in lines)
 
 
-def test_live_and_dry_run_contradict_and_both_origins_are_named(env_file: Callable[[str], Path]) -> None:
-    (line,) = refusal(ARMED, env_file("DRY_RUN=true"))
+ARMED_LINES = "".join(f"{name}={value}\n" for name, value in ARMED.items())
 
-    assert line.startswith("LIVE_TRADING: is true (environment) while DRY_RUN is true (env file ")
+
+def test_live_and_dry_run_in_one_source_contradict_and_both_origins_are_named(env_file: Callable[[str], Path]) -> None:
+    (line,) = refusal({**ARMED, "DRY_RUN": "true"}, env_file("DRY_RUN=false"))
+    assert line.startswith("LIVE_TRADING: is true (environment) while DRY_RUN is true (environment)")
     assert "DRY_RUN=false" in line
+
+    (line,) = refusal({}, env_file(ARMED_LINES.replace("DRY_RUN=false", "DRY_RUN=true")))
+    assert line.startswith("LIVE_TRADING: is true (env file ") and "while DRY_RUN is true (env file " in line
+
+    # the environment arms too, so nobody wished for less
+    both = env_file(ARMED_LINES.replace("DRY_RUN=false", "DRY_RUN=true"))
+    assert refusal(ARMED, both)[0].startswith("LIVE_TRADING: is true (environment) while DRY_RUN is true (env file ")
+
+
+def test_live_without_a_word_on_dry_run_is_refused(env_file: Callable[[str], Path]) -> None:
+    (line,) = refusal({}, env_file(ARMED_LINES.replace("DRY_RUN=false\n", "")))
+
+    assert "while DRY_RUN is true by default" in line
+
+
+@pytest.mark.parametrize("in_armed_file", ["DRY_RUN=false\n", ""])
+def test_dry_run_in_the_environment_over_an_armed_env_file_simulates(
+    env_file: Callable[[str], Path], in_armed_file: str
+) -> None:
+    path = env_file(ARMED_LINES.replace("DRY_RUN=false\n", in_armed_file))
+
+    loaded = load({"DRY_RUN": "true"}, path)
+
+    assert loaded.settings.dry_run and loaded.settings.live_trading  # the dry-run gate is closed, that suffices
+    assert loaded.origins["DRY_RUN"] == "environment"
+
+
+def test_dry_run_in_the_env_file_over_an_armed_environment_simulates(env_file: Callable[[str], Path]) -> None:
+    assert load(ARMED, env_file("DRY_RUN=true")).settings.dry_run
 
 
 def test_dry_run_on_the_command_line_simulates_with_an_armed_environment() -> None:
-    loaded = load(ARMED, None, {"DRY_RUN": "true"})
+    assert load(ARMED, None, {"DRY_RUN": "true"}).settings.dry_run
+    assert load({**ARMED, "DRY_RUN": "true"}, None, {"DRY_RUN": "true"}).settings.dry_run
 
-    assert loaded.settings.dry_run and loaded.settings.live_trading  # the dry-run gate is closed, that suffices
+
+def test_dry_run_false_elsewhere_is_no_wish_to_simulate(env_file: Callable[[str], Path]) -> None:
+    assert len(refusal({"DRY_RUN": "false"}, env_file(ARMED_LINES.replace("DRY_RUN=false", "DRY_RUN=true")))) == 1
+    assert not load({"DRY_RUN": "false"}, env_file(ARMED_LINES)).settings.dry_run
 
 
 @pytest.mark.parametrize("brake", ["KILL_SWITCH", "SAFE_MODE"])
@@ -387,6 +422,14 @@ def test_the_otlp_exporter_needs_an_endpoint() -> None:
     assert refusal({"OBSERVABILITY_METRICS_EXPORTER": "otlp"})[0].startswith("OBSERVABILITY_OTLP_ENDPOINT: is missing")
 
 
+def test_metrics_that_go_nowhere_are_refused() -> None:
+    assert refusal({"OBSERVABILITY_ENABLED": "true"}) == (
+        "OBSERVABILITY_METRICS_EXPORTER: is none while OBSERVABILITY_ENABLED is true, so nothing is recorded; "
+        "choose prometheus or otlp, or set OBSERVABILITY_ENABLED=false",
+    )
+    assert load({"OBSERVABILITY_ENABLED": "true", "OBSERVABILITY_METRICS_EXPORTER": "prometheus"})
+
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
@@ -452,6 +495,30 @@ def test_a_key_without_its_secret_is_refused() -> None:
     assert refusal({"BTCTURK_API_KEY": KEY})[0].startswith(
         "BTCTURK_API_SECRET: is missing while BTCTURK_API_KEY is set"
     )
+
+
+@pytest.mark.parametrize("name", ["BTCTURK_API_KEY", "BTCTURK_API_SECRET"])
+@pytest.mark.parametrize("spoil", ["absent", "open to others"])
+def test_a_secret_file_that_cannot_be_used_is_one_line_and_is_not_called_missing(
+    tmp_path: Path, name: str, spoil: str
+) -> None:
+    path = tmp_path / "file"
+    if spoil == "open to others":
+        secret_file(tmp_path, "file", CREDENTIALS[name], 0o644)
+    rest = {other: value for other, value in ARMED.items() if other != name}
+
+    (line,) = refusal({**rest, f"{name}_FILE": str(path)})
+
+    assert line.startswith(f"{name}: ") and ("does not exist" in line or "has mode 0644" in line)
+
+
+def test_a_missing_secret_is_told_beside_a_key_file_that_cannot_be_used(tmp_path: Path) -> None:
+    armed = {name: value for name, value in ARMED.items() if not name.startswith("BTCTURK_API")}
+
+    first, second = refusal({**armed, "BTCTURK_API_KEY_FILE": str(tmp_path / "absent")})
+
+    assert "does not exist" in first
+    assert second.startswith("BTCTURK_API_SECRET: is missing while LIVE_TRADING is true")
 
 
 def test_a_secret_that_is_not_base64_is_refused_without_showing_it() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from tests.builders import BOOK_ID, NOW_MS, RATES, a_venue_order, an_account, an
 from btcbot.adapters.store import MemoryStore
 from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.venue import VenueOrder, VenueOrderStatus
-from btcbot.services.execution import ExecutionService
+from btcbot.services.order_lifecycle import OrderLifecycle
 
 
 class QuietLog:
@@ -48,20 +47,10 @@ class Venue:
 
 
 def compare(store: MemoryStore, venue: Venue) -> None:
-    execution = ExecutionService(
-        store,
-        cast(Any, venue),
-        cast(Any, None),
-        cast(Any, StandingClock()),
-        QuietLog(),
-        QuietLog(),
-        BOOK_ID,
-        lambda: RATES,
-        60_000,
-        2_000,
-        threading.Event(),
+    lifecycle = OrderLifecycle(
+        store, cast(Any, venue), cast(Any, StandingClock()), QuietLog(), BOOK_ID, lambda: RATES, 2_000
     )
-    execution.refresh_order_lifecycle(an_account(TRY="1000"), {"ADATRY": an_instrument()}, lambda order: 0)
+    lifecycle.refresh(an_account(TRY="1000"), {"ADATRY": an_instrument()}, lambda order: 0)
 
 
 def a_store_with(*orders: Order) -> MemoryStore:

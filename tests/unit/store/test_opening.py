@@ -228,6 +228,8 @@ def test_damage_is_told_at_opening(tmp_path: Path, read_only: bool) -> None:
         with pytest.raises(BtcbotError, match=r"damaged|restore") as error:
             SqliteStore.open(path, read_only=read_only)
         assert isinstance(error.value, StoreFailed), what
+        assert "\n" not in str(error.value), what
+        assert "*" not in str(error.value), what
         assert path.read_bytes() == content, what
 
 
@@ -239,6 +241,26 @@ def test_a_large_database_is_checked_in_its_books(tmp_path: Path, monkeypatch: p
     path.write_bytes(whole[: 4096 * 2] + b"\xa5" * (len(whole) - 4096 * 3) + whole[-4096:])
     with pytest.raises(StoreFailed, match="damaged"):
         SqliteStore.open(path)
+
+
+def test_damage_is_told_in_a_line_for_each_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _filled(tmp_path / "whole.db", units=60).read_bytes()
+    monkeypatch.setattr(sqlite, "_demand_ours", lambda *_, **__: None)  # it would refuse before anything else is asked
+    told = []
+    for start in range(4096 * 2, len(whole), 4096):
+        path = tmp_path / "damaged.db"
+        path.write_bytes(whole[:start] + b"\xa5" * 4096 + whole[start + 4096 :])
+        store = SqliteStore.open(path, read_only=True)
+        told += store.verify()
+        store.close()
+    assert not [line for line in told if "\n" in line or "*" in line]
+    assert [line for line in told if line.startswith("the file is damaged: Tree ")]
+
+
+def test_each_line_of_a_check_is_a_sign_of_its_own() -> None:
+    told = "*** in database main ***\nTree 11 page 11: cannot be read\nPage 9:  never  used"
+    assert sqlite._signs_of_damage(told) == ["Tree 11 page 11: cannot be read", "Page 9: never used"]
+    assert sqlite._signs_of_damage("ok") == []
 
 
 # Which SQLite
@@ -293,6 +315,7 @@ def test_a_copy_that_is_damaged_is_thrown_away(tmp_path: Path) -> None:
 
 def test_a_backup_holds_everything_in_one_file(tmp_path: Path) -> None:
     store = SqliteStore.open(_filled(tmp_path / "state.db"))
+    tmp_path.joinpath("copies").mkdir()
     store.backup(tmp_path / "copies" / "copy.db")
     assert [path.name for path in (tmp_path / "copies").iterdir()] == ["copy.db"]
     copy = SqliteStore.open(tmp_path / "copies" / "copy.db")
@@ -301,6 +324,24 @@ def test_a_backup_holds_everything_in_one_file(tmp_path: Path) -> None:
         store.backup(tmp_path / "copies" / "copy.db")
     copy.close()
     store.close()
+
+
+def test_a_backup_and_a_database_may_be_named_from_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SqliteStore.open(Path("state.db"))
+    assert store.backup(Path("copy.db")) == []
+    store.close()
+    SqliteStore.open(Path("copy.db"), read_only=True).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "state.db"]
+
+
+@pytest.mark.parametrize("folder", ["not-mounted", "state.db", "deep/er"])
+def test_a_backup_makes_no_folder(tmp_path: Path, folder: str) -> None:
+    store = SqliteStore.open(_filled(tmp_path / "state.db"))
+    with pytest.raises(Refused, match=f"^there is no folder {tmp_path / folder}: make it, or mount its disk$"):
+        store.backup(tmp_path / folder / "copy.db")
+    store.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["state.db"]
 
 
 def test_a_backup_tells_what_is_wrong_with_the_books_it_holds(tmp_path: Path) -> None:

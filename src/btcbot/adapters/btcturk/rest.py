@@ -34,7 +34,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.outcomes import CancelOutcome, NotSent, SubmitOutcome
-from btcbot.domain.permit import PERMIT_AGE_MS_MAX, Permit, PermitScope, WriteKind
+from btcbot.domain.permit import Permit, PermitScope, WriteKind
 from btcbot.domain.venue import Transfer, VenueOrder, VenueOrderStatus
 from btcbot.errors import ConfigurationError, InvariantBroken, StoreFailed, VenueUnavailable
 from btcbot.ports import Clock, Log, Metrics, StopSignal, VenueHealth
@@ -293,7 +293,7 @@ class BtcturkHttpClient:
 
     def submit(self, order: Order, permit: Permit) -> SubmitOutcome:
         """POST the order. InvariantBroken only for a caller's mistake: permit, stamp or ownership."""
-        permit.demand(WriteKind.SUBMIT, PermitScope.VENUE, order.client_order_id, self._monotonic_ms())
+        permit.demand(WriteKind.SUBMIT, PermitScope.VENUE, order.client_order_id)
         _demand_ours(order)
         stamp_ms, self._stamp_for_submit = self._stamp_for_submit, None
         if order.stamp_ms is None or order.stamp_ms != stamp_ms or stamp_ms != self._nonce.last:
@@ -302,6 +302,8 @@ class BtcturkHttpClient:
         signer = self._signer
         if signer is None:
             return NotSent(why="there is no API key")
+        if not permit.is_fresh(self._monotonic_ms()):
+            return NotSent(why="its permit is too old: the gates would have to be asked again")
         why = self._closed(Endpoint.SUBMIT)
         if why is not None:
             return NotSent(why=why)
@@ -324,7 +326,7 @@ class BtcturkHttpClient:
 
         The venue knows no cancellation by client order id. InvariantBroken only for a caller's mistake.
         """
-        permit.demand(WriteKind.CANCEL, PermitScope.VENUE, order.client_order_id, self._monotonic_ms())
+        permit.demand(WriteKind.CANCEL, PermitScope.VENUE, order.client_order_id)
         _demand_ours(order)
         signer = self._signer
         if signer is None:
@@ -340,7 +342,7 @@ class BtcturkHttpClient:
             stamp_ms = self._nonce.take()
         except (VenueUnavailable, StoreFailed) as error:
             return NotSent(why=f"before it could be sent: {error}")
-        if self._monotonic_ms() - permit.issued_at_ms > PERMIT_AGE_MS_MAX:
+        if not permit.is_fresh(self._monotonic_ms()):
             return NotSent(why="the permit ran out while the order was looked up")
         target = f"/api/v1/order?id={quote_plus(venue_order_id)}"
         result = self._send(Endpoint.CANCEL, "DELETE", target, signer.headers(stamp_ms), None, self._timing.write_s)

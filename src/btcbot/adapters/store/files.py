@@ -19,6 +19,8 @@ from btcbot.errors import Refused, StoreFailed
 #: What SQLite keeps beside a database.
 COMPANIONS: Final = ("-wal", "-shm", "-journal")
 _OWNER_ONLY: Final = 0o600
+#: Below this a file system is full: SQLite's shared memory and a small log take about as much.
+_ROOM_BYTES_MIN: Final = 256 * 1024
 
 
 def demand_usable(path: Path, *, read_only: bool) -> None:
@@ -42,12 +44,55 @@ def demand_usable(path: Path, *, read_only: bool) -> None:
             f"{path} has {found.st_nlink} names (hard links), and SQLite would lose writes between them: "
             "remove the other names, or make a real copy with the backup command"
         )
+    if not read_only and is_read_only(path):
+        raise Refused(f"{path} lies on a read-only file system: mount it for writing, or give another path")
     if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         raise Refused(
             f"{path} may not be {'read' if read_only else 'read and written'} by this user: mend its owner or mode"
         )
     if not read_only:
         _close_to_others(path, found.st_mode)
+
+
+def demand_at_rest(path: Path) -> None:
+    """Refuse a database that has committed writes beside it which only a writer can bring in."""
+    for name in (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")):
+        try:
+            is_empty = not name.stat().st_size
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Refused(f"{name} cannot be looked at: {error.strerror}") from error
+        if not is_empty:
+            why = "its file system is read-only" if is_read_only(path.parent) else "its folder may not be written"
+            raise Refused(
+                f"{name} holds writes that {path.name} does not have yet, and {why}: "
+                "copy the database and all files that begin with its name to another folder, and read it there"
+            )
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether the file system of an existing path is mounted read-only."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the file system of `folder` has next to no room left, for content or for names."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return False
+    has_names = bool(facts.f_favail) or not facts.f_files  # some file systems do not count names
+    return facts.f_bavail * facts.f_frsize < _ROOM_BYTES_MIN or not has_names
+
+
+def demand_folder(folder: Path) -> None:
+    """Refuse to copy into a folder that is not there: it may be a disk that is not mounted."""
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a folder above is closed to us
+        raise Refused(f"there is no folder {folder}: make it, or mount its disk")
 
 
 def _close_to_others(path: Path, mode: int) -> None:
@@ -87,6 +132,14 @@ def _create_folder(folder: Path) -> None:
             sync_folder(name.parent)
     except OSError as error:
         raise Refused(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file of ours, if it is there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise Refused(f"{path} cannot be removed: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from btcbot.adapters.store.library import Library
 from btcbot.adapters.store.revision import APPLICATION_ID, HEAD
+from btcbot.adapters.store.sql import one_line
 from btcbot.errors import StoreFailed
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -54,7 +55,7 @@ def migrate(raw: Any, library: Library, *, migrations: Path = MIGRATIONS, to: st
                     f"migrating the database to {to} would leave {len(orphans)} rows without their parent"
                 )
     except (SQLAlchemyError, CommandError) as error:
-        reason = str(getattr(error, "orig", None) or error)
+        reason = one_line(getattr(error, "orig", None) or error)
         raise StoreFailed(f"the schema of the database could not be made ({reason}): nothing was changed") from error
     finally:
         raw.execute("PRAGMA foreign_keys = ON")

@@ -237,7 +237,7 @@ class SqlStore(ABC):
             return read(found)
         except _UNREADABLE as error:
             raise StoreFailed(
-                f"the database holds a row that no btcbot wrote ({name}: {type(error).__name__} {error}): "
+                f"the database holds a row that no btcbot wrote ({name}: {type(error).__name__} {one_line(error)}): "
                 "restore a backup"
             ) from error
 
@@ -253,6 +253,11 @@ def trading_state_of(value: Callable[[str], str | None]) -> tuple[TradingState, 
     if state not in TradingState.__members__:
         raise StoreFailed(f"the database holds the unknown trading state {state!r}: restore a backup")
     return TradingState[state], value(TRADING_STATE_REASON) or ""
+
+
+def one_line(told: object) -> str:
+    """What a library or a database tells, on one line."""
+    return " ".join(str(told).split())
 
 
 def misuse(what: str) -> InvariantBroken:

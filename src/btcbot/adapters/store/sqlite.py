@@ -24,7 +24,7 @@ from btcbot.adapters.store import audit, files, revision
 from btcbot.adapters.store.library import PREFERRED, Library
 from btcbot.adapters.store.queries import Dialect, load
 from btcbot.adapters.store.rows import Row
-from btcbot.adapters.store.sql import SqlStore, SqlTransaction, misuse
+from btcbot.adapters.store.sql import SqlStore, SqlTransaction, misuse, one_line
 from btcbot.errors import Refused, StoreFailed
 from btcbot.ports import Metrics
 
@@ -58,17 +58,39 @@ _MENDS: Final = {
     14: "the database or its folder cannot be opened: mend their owner or mode",
     26: "the file is not a SQLite database",
 }
+_CANNOT_WRITE: Final = 8
+_IO_FAILED: Final = 10
+_FULL: Final = 13
+_CANNOT_OPEN: Final = 14
 _NOT_A_DATABASE: Final = 26
+#: What SQLite answers for a full or read-only file system too, where it needs a file beside the database.
+_MAY_BE_FULL: Final = (_IO_FAILED, _FULL, _CANNOT_OPEN)
+_MAY_BE_READ_ONLY: Final = (_CANNOT_WRITE, _IO_FAILED, _CANNOT_OPEN)
+_CODES: Final = {"disk I/O error": _IO_FAILED, "database or disk is full": _FULL}
+#: How SQLite begins what it tells of damage, on a line of its own.
+_DAMAGE_HEADING: Final = "*** in database"
 
 
 def _code(error: Exception) -> int:
     """SQLite's primary result code, 0 where the error did not come from SQLite itself."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code or _CODES.get(str(error), 0)  # a failed backup carries SQLite's text and no code
 
 
-def _failure(error: Exception) -> StoreFailed:
-    mend = _MENDS.get(_code(error))
-    return StoreFailed(f"{mend} (SQLite: {error})" if mend else f"the database refused: {error}")
+def _failure(error: Exception, folders: Iterable[Path]) -> StoreFailed:
+    """What to tell the operator; `folders` are those that the work was done in."""
+    mend = _mend(_code(error), folders)
+    return StoreFailed(f"{mend} (SQLite: {one_line(error)})" if mend else f"the database refused: {one_line(error)}")
+
+
+def _mend(code: int, folders: Iterable[Path]) -> str | None:
+    # The file system knows better than SQLite what is wrong with it.
+    for folder in folders:
+        if code in _MAY_BE_FULL and files.is_full(folder):
+            return f"no space is left in {folder}: make room"
+        if code in _MAY_BE_READ_ONLY and files.is_read_only(folder):
+            return f"the file system of {folder} is read-only: mount it for writing"
+    return _MENDS.get(code)
 
 
 class SqliteTransaction(SqlTransaction):
@@ -104,7 +126,7 @@ class SqliteTransaction(SqlTransaction):
         try:
             return int(store._cursor.execute(_STATEMENTS[name], parameters).rowcount)
         except store._errors as error:
-            raise self._note(_failure(error)) from error
+            raise self._note(store._failure(error)) from error
 
     def _write_many(self, name: str, parameters: Iterable[Mapping[str, object]]) -> None:
         if not self._is_open:
@@ -113,7 +135,7 @@ class SqliteTransaction(SqlTransaction):
         try:
             store._cursor.executemany(_STATEMENTS[name], parameters)
         except store._errors as error:
-            raise self._note(_failure(error)) from error
+            raise self._note(store._failure(error)) from error
 
     def _rows(self, name: str, parameters: Mapping[str, object]) -> list[Row]:
         return self._store._rows(name, parameters)
@@ -130,7 +152,14 @@ class SqliteStore(SqlStore):
     """One connection to one database."""
 
     def __init__(
-        self, connection: Any, library: Library, where: str, *, read_only: bool = False, metrics: Metrics | None = None
+        self,
+        connection: Any,
+        library: Library,
+        where: str,
+        *,
+        folder: Path | None = None,
+        read_only: bool = False,
+        metrics: Metrics | None = None,
     ) -> None:
         """For the makers below; use `open`, `in_memory` or `from_image`."""
         self._connection = connection
@@ -138,6 +167,7 @@ class SqliteStore(SqlStore):
         self._library = library
         self._errors = library.module.Error
         self._where = where
+        self._folders = () if folder is None else (folder,)
         self._read_only = read_only
         self._metrics = metrics
         self._in_unit = False
@@ -164,8 +194,12 @@ class SqliteStore(SqlStore):
         is_made = not read_only and files.create(path)
         files.demand_usable(path, read_only=read_only)
         connection = _connect(path, library, busy_timeout_ms, read_only=read_only)
+        if read_only and _cannot_be_shared(connection, library, path):
+            connection.close()
+            files.demand_at_rest(path)
+            connection = _connect(path, library, busy_timeout_ms, read_only=True, immutable=True)
         try:
-            with _told(library):
+            with _told(library, path.parent):
                 _demand_ours(connection, library, path, read_only=read_only)
                 if not read_only:
                     _keep_durably(connection, library)
@@ -175,7 +209,7 @@ class SqliteStore(SqlStore):
         except BaseException:
             connection.close()
             raise
-        return cls(connection, library, str(path), read_only=read_only, metrics=metrics)
+        return cls(connection, library, str(path), folder=path.parent, read_only=read_only, metrics=metrics)
 
     @classmethod
     def in_memory(cls, *, metrics: Metrics | None = None) -> SqliteStore:
@@ -196,7 +230,7 @@ class SqliteStore(SqlStore):
 
     def close(self) -> None:
         """Harmless to repeat."""
-        with _told(self._library):
+        with _told(self._library, *self._folders):
             self._connection.close()
 
     def verify(self) -> list[str]:
@@ -209,16 +243,18 @@ class SqliteStore(SqlStore):
             told = [text for (text,) in self._connection.execute("PRAGMA integrity_check")]
             orphans = self._connection.execute("PRAGMA foreign_key_check").fetchall()
         except self._errors as error:
-            return [str(_failure(error))]
-        found = [f"the file is damaged: {text}" for text in told if text != "ok"]
+            return [str(self._failure(error))]
+        found = [f"the file is damaged: {line}" for text in told for line in _signs_of_damage(text)]
         return found + [f"row {row} of {table} belongs to no row of {parent}" for table, row, parent, _ in orphans]
 
     def backup(self, to: Path) -> list[str]:
         """A copy in one file, proved undamaged before it gets its name. Other processes may go on writing meanwhile.
 
-        Returns what `verify` says of the copy's books: a faithful copy of crooked books is still worth keeping.
+        Its folder must exist. Returns what `verify` says of the copy's books: a faithful copy of crooked books is still
+        worth keeping.
         """
-        with _told(self._library):
+        to = to.absolute()
+        with _told(self._library, to.parent, *self._folders):
             return _back_up(self._connection, self._library, to, prove=True)
 
     def image(self) -> bytes:
@@ -226,17 +262,20 @@ class SqliteStore(SqlStore):
         folder = Path(tempfile.mkdtemp(prefix="btcbot-image-"))
         try:
             to = folder / "image.db"
-            with _told(self._library):
+            with _told(self._library, folder, *self._folders):
                 _back_up(self._connection, self._library, to, prove=False)
             return to.read_bytes()
         finally:
             shutil.rmtree(folder)
 
+    def _failure(self, error: Exception) -> StoreFailed:
+        return _failure(error, self._folders)
+
     def _rows(self, name: str, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
         try:
             return self._cursor.execute(_STATEMENTS[name], parameters).fetchall()  # type: ignore[no-any-return]
         except self._errors as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
 
     def _begin(self) -> None:
         if self._read_only:
@@ -247,7 +286,7 @@ class SqliteStore(SqlStore):
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
         except self._errors as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
         self._in_unit = True
 
     def _commit(self) -> None:
@@ -256,7 +295,7 @@ class SqliteStore(SqlStore):
             self._cursor.execute("COMMIT")
         except self._errors as error:
             self._roll_back()
-            raise _failure(error) from error
+            raise self._failure(error) from error
         if self._metrics is not None:
             self._metrics.observe(UNIT_SECONDS, (time.perf_counter_ns() - self._began_ns) / 1e9)
 
@@ -266,23 +305,23 @@ class SqliteStore(SqlStore):
             if self._connection.in_transaction:  # a full disk makes SQLite roll back by itself
                 self._cursor.execute("ROLLBACK")
         except self._errors as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
 
 
 @contextmanager
-def _told(library: Library) -> Iterator[None]:
-    """What the driver raises inside becomes StoreFailed."""
+def _told(library: Library, *folders: Path) -> Iterator[None]:
+    """What the driver raises inside becomes StoreFailed. `folders` are those that are worked in."""
     try:
         yield
     except library.module.Error as error:
-        raise _failure(error) from error
+        raise _failure(error, folders) from error
 
 
-def _connect(path: Path, library: Library, busy_timeout_ms: int, *, read_only: bool) -> Any:
-    """A connection that makes no file by itself."""
-    with _told(library):
+def _connect(path: Path, library: Library, busy_timeout_ms: int, *, read_only: bool, immutable: bool = False) -> Any:
+    """A connection that makes no file by itself. `immutable`: nobody can write meanwhile, so nothing is locked."""
+    with _told(library, path.parent):
         connection = library.module.connect(
-            f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}",
+            f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if immutable else ''}",
             uri=True,
             timeout=busy_timeout_ms / 1000,
             isolation_level=None,
@@ -296,6 +335,15 @@ def _guard(connection: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA cell_size_check = ON")  # damaged pages are told when they are read
     connection.execute("PRAGMA trusted_schema = OFF")  # a schema that somebody tampered with calls nothing
+
+
+def _cannot_be_shared(connection: Any, library: Library, path: Path) -> bool:
+    """Whether SQLite cannot read because it may not make the files beside the database that keep readers apart."""
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except library.module.Error as error:
+        return _code(error) in (_CANNOT_WRITE, _CANNOT_OPEN) and not os.access(path.parent, os.W_OK)
+    return False
 
 
 def _demand_ours(connection: Any, library: Library, path: Path, *, read_only: bool) -> None:
@@ -346,7 +394,13 @@ def _damage(connection: Any) -> str:
     size = _pragma(connection, "page_count") * _pragma(connection, "page_size")
     checks = ["quick_check(1)"] if size <= WHOLE_CHECK_BYTES_MAX else [f"quick_check({table})" for table in _BOOKS]
     told = (connection.execute(f"PRAGMA {check}").fetchone()[0] for check in checks)
-    return next((text for text in told if text != "ok"), "")
+    return next((line for text in told for line in _signs_of_damage(text)), "")
+
+
+def _signs_of_damage(told: str) -> list[str]:
+    """What a check of SQLite tells, a line for each thing; nothing for `ok`."""
+    lines = [one_line(line) for line in told.splitlines() if not line.startswith(_DAMAGE_HEADING)]
+    return [] if told == "ok" else [line for line in lines if line]
 
 
 def _keep_durably(connection: Any, library: Library) -> None:
@@ -384,15 +438,16 @@ def _back_up(connection: Any, library: Library, to: Path, *, prove: bool) -> lis
     """Copy into a new file that is proved undamaged before it gets its name; what is wrong with its books."""
     if os.path.lexists(to):
         raise Refused(f"{to} exists already: give the backup a new name")
+    files.demand_folder(to.parent)
     partial = to.with_name(f"{to.name}.partial")
-    partial.unlink(missing_ok=True)  # of a copy that was cut short
+    files.remove(partial)  # of a copy that was cut short
     files.create(partial)
     try:
         copy = _connect(partial, library, BUSY_TIMEOUT_MS, read_only=False)
         try:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, no log beside it
-            store = SqliteStore(copy, library, str(partial))
+            store = SqliteStore(copy, library, str(partial), folder=to.parent)
             damage = store._damage_in_full()
             if damage:
                 raise StoreFailed(f"the copy is damaged, so it was thrown away: {damage[0]}")
@@ -401,7 +456,7 @@ def _back_up(connection: Any, library: Library, to: Path, *, prove: bool) -> lis
             copy.close()
         files.publish(partial, to)
     finally:
-        partial.unlink(missing_ok=True)
+        files.remove(partial)
     return found
 
 
