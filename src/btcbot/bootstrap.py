@@ -283,7 +283,7 @@ def _assemble(
         self_check=SelfCheckService(self_checks(store, settings.state_db_path), store, clock, log),
         operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
     )
-    cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols)
+    cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols, settings.cycles_kept)
     return Bot(cycle, services, store, exchange, lock, clock, mode)
 
 

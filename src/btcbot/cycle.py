@@ -42,6 +42,8 @@ from btcbot.services.startup_recovery import StartupRecoveryResult, StartupRecov
 from btcbot.services.strategy import StrategyService
 from btcbot.services.sweep import SweepService
 
+#: Old reports are forgotten in steps of so many, so that no cycle has much to delete.
+FORGET_EVERY_CYCLES = 1_000
 #: The endpoint of new orders, as `VenueHealth` names it.
 SUBMIT_ENDPOINT = "submit"
 #: More unauthorised answers in a row than this, and the key is halted before the venue blocks the address (I17).
@@ -92,6 +94,7 @@ class Cycle:
         mode: str,
         profile: str,
         symbols: Sequence[str],
+        cycles_kept: int,
     ) -> None:
         self._services = services
         self._store = store
@@ -102,6 +105,7 @@ class Cycle:
         self._mode = mode
         self._profile = profile
         self._symbols = tuple(symbols)
+        self._cycles_kept = cycles_kept
 
     def run(self) -> CycleReport:
         """Run one cycle and store its report. Raises StoreFailed: without a record nothing may be done."""
@@ -265,6 +269,8 @@ class Cycle:
             tx.insert_cycle(report)
             if progress.recovered is not None:
                 tx.put_value(values.TRADES_CURSOR_MS, str(progress.recovered.trades_read_to_ms))
+            if report.number % FORGET_EVERY_CYCLES == 0 and report.number > self._cycles_kept:
+                tx.forget_cycles_before(cycle_id_of(report.number - self._cycles_kept))
             if progress.pnl is not None:
                 tx.put_value(values.MARKS, self._services.accounting.marks_text())
             if state in {TradingState.ACTIVE, TradingState.OBSERVE_ONLY}:

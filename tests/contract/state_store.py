@@ -494,6 +494,34 @@ class StateStoreContract(ABC):
         assert store.cycle("cycle-1") == a_report()
         assert store.cycle_count() == 2
 
+    def test_old_cycles_are_forgotten_and_still_counted(self, store: StateStore) -> None:
+        with store.transaction() as tx:
+            for number in (1, 2, 3):
+                tx.insert_cycle(a_report(number))
+                tx.insert_verdict(a_verdict(number, cycle_id=f"cycle-{number}"))
+        with store.transaction() as tx:
+            tx.forget_cycles_before("cycle-2")
+        assert store.cycles(9) == [a_report(3), a_report(2)]
+        assert store.verdicts("cycle-1") == []
+        assert len(store.verdicts("cycle-2")) == 1
+        assert store.cycle_count() == 3
+
+    def test_forgetting_is_undone_with_its_unit(self, store: StateStore) -> None:
+        with store.transaction() as tx:
+            for number in (1, 2, 3):
+                tx.insert_cycle(a_report(number))
+        before = store.cycles(9)
+
+        def forget_and_fail() -> None:
+            with store.transaction() as tx:
+                tx.forget_cycles_before("cycle-3")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            forget_and_fail()
+        assert store.cycles(9) == before
+        assert store.cycle_count() == 3
+
     def test_a_cycle_is_reported_once(self, store: StateStore) -> None:
         with store.transaction() as tx:
             tx.insert_cycle(a_report())

@@ -204,6 +204,13 @@ class Settings(BaseModel):
         default=Path("btcbot_state.db"), description="The state database; lock and kill file lie beside it."
     )
 
+    cycles_kept: Whole = Field(
+        200_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Cycle reports kept, with their verdicts; older ones are forgotten. Orders and books stay.",
+    )
+
     # Orders
     ttl_seconds: Whole = Field(
         default=120, ge=1, le=86_400, description="Age in seconds at which an open order is cancelled."

@@ -146,7 +146,7 @@ def test_what_was_booked_cannot_be_changed_even_by_hand(tmp_path: Path) -> None:
             "PRAGMA ignore_check_constraints = ON; UPDATE positions SET quantity = '-1'",
             "position of BTCTRY is negative",
         ),
-        ("UPDATE cycles SET sequence = 9", "rows of cycles are missing"),
+        ("DELETE FROM cycles WHERE number = 2", "rows of cycles are missing"),
         ("PRAGMA foreign_keys = OFF; UPDATE orders SET client_order_id = 'x'", "belongs to no row of orders"),
     ],
 )
@@ -158,7 +158,8 @@ def test_verify_tells_what_a_foreign_hand_did(by_hand: str, finding: str) -> Non
         tx.insert_fill(a_fill())
         tx.insert_entry(an_entry())
         tx.put_position(Position(symbol="BTCTRY", quantity=Decimal(1)))
-        tx.insert_cycle(a_report())
+        for number in (1, 2, 3):
+            tx.insert_cycle(a_report(number))
     assert store.verify() == []
     for statement in by_hand.split("; "):
         store._connection.execute(statement)

@@ -42,6 +42,7 @@ class _State:
         self.positions: dict[str, Position] = {}
         self.verdicts: dict[str, tuple[Verdict, ...]] = {}
         self.cycles: dict[str, CycleReport] = {}
+        self.forgotten_cycles: dict[None, int] = {}
         self.discrepancies: dict[None, tuple[Discrepancy, ...]] = {}
         self.values: dict[str, str] = {}
 
@@ -125,6 +126,12 @@ class MemoryTransaction:
             raise self._fail(f"cycle {report.cycle_id} exists already")
         self._put(self._state.cycles, report.cycle_id, report)
 
+    def forget_cycles_before(self, cycle_id: str) -> None:
+        forgotten = sum(one < cycle_id for one in self._state.cycles)
+        self._put(self._state.forgotten_cycles, None, self._state.forgotten_cycles.get(None, 0) + forgotten)
+        self._keep_from(self._state.verdicts, cycle_id)
+        self._keep_from(self._state.cycles, cycle_id)
+
     def put_discrepancies(self, discrepancies: Sequence[Discrepancy]) -> None:
         if len({discrepancy.asset for discrepancy in discrepancies}) < len(discrepancies):
             raise self._fail("an asset has two discrepancies")
@@ -151,6 +158,18 @@ class MemoryTransaction:
         if key in table:
             before = table.pop(key)
             self._undo.append(lambda: table.__setitem__(key, before))
+
+    def _keep_from(self, table: dict[str, _V], first_kept: str) -> None:
+        self._demand_open()
+        before = dict(table)
+
+        def put_back() -> None:
+            table.clear()
+            table.update(before)  # in the order of writing, which is the order of reading
+
+        self._undo.append(put_back)
+        for key in [key for key in table if key < first_kept]:
+            del table[key]
 
     def _demand_open(self) -> None:
         if not self._is_open:
@@ -297,7 +316,7 @@ class MemoryStore:
         return self._read.cycles.get(cycle_id)
 
     def cycle_count(self) -> int:
-        return len(self._read.cycles)
+        return len(self._read.cycles) + self._read.forgotten_cycles.get(None, 0)
 
     def discrepancies(self) -> Sequence[Discrepancy]:
         return list(self._read.discrepancies.get(None, ()))

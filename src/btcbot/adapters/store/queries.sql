@@ -197,6 +197,14 @@ INSERT INTO cycles (
   :started_at_ms, :ended_at_ms, :counts, :gates, :quotes, :equity_try, :realized_pnl_try, :unrealized_pnl_try
 )
 
+-- forget_verdicts --
+-- Verdicts of cycles older than the first one to keep; cycle ids sort like their numbers.
+DELETE FROM verdicts WHERE cycle_id < :first_kept
+
+-- forget_cycles --
+-- Reports of cycles older than the first one to keep.
+DELETE FROM cycles WHERE cycle_id < :first_kept
+
 -- cycles --
 -- The newest cycles, newest first.
 SELECT cycle_id, number, mode, profile, outcome, reasons, started_at_ms, ended_at_ms, counts, gates, quotes,
@@ -210,7 +218,7 @@ SELECT cycle_id, number, mode, profile, outcome, reasons, started_at_ms, ended_a
 FROM cycles WHERE cycle_id = :cycle_id
 
 -- cycle_count --
--- How many cycles there are.
+-- How many cycles there have been, those forgotten since included.
 SELECT coalesce(max(sequence), 0) FROM cycles
 
 -- forget_discrepancies --
@@ -265,9 +273,12 @@ SELECT client_order_id, status FROM orders ORDER BY sequence
 SELECT venue_order_id FROM orders WHERE venue_order_id IS NOT NULL GROUP BY venue_order_id HAVING count(*) > 1
 
 -- gaps --
--- Tables whose numbering has a gap: a row was taken out by another hand.
+-- Tables whose numbering has a gap: a row was taken out by another hand. Old cycles and verdicts are forgotten from the
+-- front, so those two are counted from the oldest that is left.
 SELECT 'orders' WHERE (SELECT count(*) FROM orders) <> (SELECT coalesce(max(sequence), 0) FROM orders)
 UNION ALL SELECT 'fills' WHERE (SELECT count(*) FROM fills) <> (SELECT coalesce(max(sequence), 0) FROM fills)
 UNION ALL SELECT 'entries' WHERE (SELECT count(*) FROM entries) <> (SELECT coalesce(max(sequence), 0) FROM entries)
-UNION ALL SELECT 'verdicts' WHERE (SELECT count(*) FROM verdicts) <> (SELECT coalesce(max(sequence), 0) FROM verdicts)
-UNION ALL SELECT 'cycles' WHERE (SELECT count(*) FROM cycles) <> (SELECT coalesce(max(sequence), 0) FROM cycles)
+UNION ALL SELECT 'verdicts' WHERE (SELECT count(*) FROM verdicts)
+  <> (SELECT coalesce(max(sequence) - min(sequence) + 1, 0) FROM verdicts)
+UNION ALL SELECT 'cycles' WHERE (SELECT count(*) FROM cycles)
+  <> (SELECT coalesce(max(sequence) - min(sequence) + 1, 0) FROM cycles)

@@ -110,6 +110,10 @@ class SqlTransaction(ABC):
     def insert_cycle(self, report: CycleReport) -> None:
         self._write("insert_cycle", rows.of_cycle(report))
 
+    def forget_cycles_before(self, cycle_id: str) -> None:
+        self._write("forget_verdicts", {"first_kept": cycle_id})
+        self._write("forget_cycles", {"first_kept": cycle_id})
+
     def put_discrepancies(self, discrepancies: Sequence[Discrepancy]) -> None:
         self._write("forget_discrepancies", _NOTHING)
         self._write_many("insert_discrepancy", map(rows.of_discrepancy, discrepancies))
