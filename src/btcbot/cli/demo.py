@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -183,4 +185,9 @@ def _print(judgement: Judgement, options: DemoOptions) -> None:
         console.print("Not a full demo: the strategy found no reason to trade on both sides. Give it more cycles.")
     else:
         console.print("The books equal the venue to the last digit; no order is in doubt, none was doubled.")
-    console.print(f"Look around: btcbot status --db {options.folder / 'demo.db'}", soft_wrap=True)
+    console.print(f"Look around: {_program()} status --db {options.folder / 'demo.db'}", soft_wrap=True)
+
+
+def _program() -> str:
+    """How to call us from here: by name where the shell finds it, else by the path of this environment."""
+    return "btcbot" if shutil.which("btcbot") else os.path.relpath(sys.argv[0])
