@@ -6,8 +6,10 @@ MARKET ?=
 SYMBOLS ?=
 CYCLES ?=
 DEMO_ARGS ?=
+SEED   ?= 1
+COUNT  ?= 1
 
-.PHONY: demo test check types lint format lock bench clean test-all
+.PHONY: demo simulate test check types lint format lock bench clean test-all
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -41,6 +43,9 @@ format: $(VENV)/.dev ## put the code into its one shape
 
 lock: $(VENV)/.dev ## resolve the locked requirements again
 	@tools/lock.sh "$(BIN)"
+
+simulate: $(VENV)/.run ## play the world of SEED=… (COUNT=…) under faults and check every invariant
+	@$(BIN)/btcbot simulate $(SEED) --count $(COUNT)
 
 bench: $(VENV)/.dev ## measure what docs/performance.md states
 	@$(BIN)/python -m benchmarks

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Run the tests on every Python from 3.11 that this machine has: everything on the environment's own Python, and on the
-# others all but the minutes of killing and watching real processes. The first failure ends the run.
+# others all but the minutes of real processes and of simulated worlds. The first failure ends the run.
 # usage: test_pythons.sh VENV
 set -eu
 venv=$1

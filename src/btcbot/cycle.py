@@ -190,7 +190,10 @@ class Cycle:
         progress.allowed = len(allowed)
 
         # Act: reserve → permit → send once → record, for each.
-        services.execution.execute_intents(allowed, instruments, summary)
+        def is_quote_fresh(symbol: str) -> bool:
+            return services.market_data.is_fresh(view.quotes[symbol])
+
+        services.execution.execute_intents(allowed, instruments, is_quote_fresh, summary)
         self._halt_when_unauthorized()
 
     def _plan(

@@ -258,3 +258,22 @@ def test_rules_of_an_instrument_change_between_two_cycles(make_rig, changes, cod
     assert rig.verdicts() == [code.value]
     rig.heal()
     assert rig.faults() == []
+
+
+def test_a_machine_that_slept_after_the_quotes_were_judged_sends_nothing_on_them(make_rig):
+    """I15: risk looked at the market, then the lid was closed for three minutes."""
+    rig = make_rig(MAX_MARKET_DATA_AGE_MS="15000")
+    rig.cycle()
+    slept = []
+
+    def sleeps_after_the_verdicts(point):
+        if point == "after commit" and rig.store.verdicts("c00000002") and not slept:
+            slept.append(point)
+            rig.clock.advance(180)
+
+    rig.wish("buy", "0.0005", "1000500")
+    rig.points.watch = sleeps_after_the_verdicts
+    rig.cycle()
+    assert slept
+    assert rig.orders() == []
+    assert rig.venue.requests("POST") == []

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "health": ("health", "Ask the venue for its time and rules; tell how it answers."),
     "doctor": ("doctor", "Check everything that a live run needs, and say how to mend what is wrong."),
     "db": ("db", "Look after the state database: locks, migrate, backup, verify, rebind."),
+    "simulate": ("simulate", "Play a world of faults from a seed and check every invariant."),
 }
 
 

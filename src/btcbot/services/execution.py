@@ -94,15 +94,23 @@ class ExecutionService:
     # -- new orders ----------------------------------------------------------------------------------------------
 
     def execute_intents(
-        self, allowed: Sequence[Allowed], instruments: Mapping[str, Instrument], summary: ExecutionSummary
+        self,
+        allowed: Sequence[Allowed],
+        instruments: Mapping[str, Instrument],
+        is_quote_fresh: Callable[[str], bool],
+        summary: ExecutionSummary,
     ) -> None:
         """Place each allowed intent exactly once.
 
         After an answer that proves nothing, a closed gate or a word to stop, the rest of the cycle's orders stay
-        wishes: the next cycle decides anew with what is known then.
+        wishes: the next cycle decides anew with what is known then. So it is when the machine stood still meanwhile:
+        I15, no order leaves on a quote that has grown old since risk looked at it.
         """
         for decision in allowed:
             if self._stop.is_set():
+                return
+            if not is_quote_fresh(decision.intent.symbol):
+                self._log.warning("orders_not_made", symbol=decision.intent.symbol, why=ReasonCode.STALE_QUOTE.value)
                 return
             started_ns = self._clock.monotonic_ns()
             order = self.submit(decision.intent, instruments[decision.intent.symbol], summary)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from btcbot.decisions import freshness
 from btcbot.decisions.freshness import MarketView
 from btcbot.domain.instrument import Instrument
+from btcbot.domain.market import Quote
 from btcbot.errors import VenueUnavailable
 from btcbot.ports import Clock, Exchange, Metrics
 
@@ -30,6 +31,11 @@ class MarketDataService:
             age_ms = freshness.quote_age_ms(quote, now_ms, venue_time_ms)
             self._metrics.gauge("btcbot_quote_age_ms", age_ms, symbol=symbol)
         return view
+
+    def is_fresh(self, quote: Quote) -> bool:
+        """Whether a quote that was judged a while ago may still be traded on. Raises VenueUnavailable."""
+        age_ms = freshness.quote_age_ms(quote, self._clock.now_ms(), self._exchange.venue_time_ms())
+        return age_ms <= self._quote_age_ms_max
 
     def get_best_bids(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
         """Best bid of each symbol that has a usable quote."""

@@ -271,7 +271,7 @@ def _as_simulator_reads(request: httpx2.Request) -> wire.Request:
         method=request.method,
         path=request.url.path,
         query=request.url.query.decode("ascii"),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers={name.lower().decode("ascii"): value.decode("ascii") for name, value in request.headers.raw},
         body=request.read(),
     )
 

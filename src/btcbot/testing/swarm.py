@@ -1,0 +1,187 @@
+"""What a seed decides before anything happens: a random subset of the faults with random rates, and the kind of world.
+
+Testing with a random *subset* (a swarm) finds more than testing with everything at once: faults that hide each other
+are sometimes apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from random import Random
+from typing import Final, Protocol
+
+import msgspec
+
+from btcbot.domain import money
+from btcbot.domain.intents import Intent, Side
+from btcbot.strategies.base import Strategy, StrategyContext
+from btcbot.testing.faults import FAULTS
+from btcturk_sim.auth import NonceRule
+from btcturk_sim.book import BookOptions
+from btcturk_sim.engine import EngineOptions
+
+PRICES: Final[Mapping[str, str]] = {"BTCTRY": "1000000", "ETHTRY": "100000", "SOLTRY": "5000.5", "XRPTRY": "40.123"}
+
+
+class Now(Protocol):
+    """Where a story stands."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def cycle(self) -> int: ...
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The caps of this world's bot, for those who check them."""
+
+    orders_per_cycle: int
+    open_per_symbol: int
+    per_order: Decimal
+    per_cycle: Decimal
+    position: Decimal
+    exposure: Decimal
+    collar_bps: Decimal
+    quote_age_ms: int
+
+
+class Swarm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a seed decides before anything happens."""
+
+    symbols: tuple[str, ...]
+    settings: Mapping[str, str]
+    balances: Mapping[str, str]
+    cycles: int
+    cycle_seconds: float
+    restart_seconds: float  # until a process that ended is started again, at most
+    wishes: str  # random, profit_v1 or both
+    nonce: NonceRule
+    engine: EngineOptions
+    skew_ms: int
+    lag_ms_max: int
+    volatility_bps: int
+    packs: bool
+    rates: Mapping[str, int]  # ppm of each fault that this world knows
+
+    def described(self) -> str:
+        return (
+            f"{','.join(self.symbols)} {self.wishes} {self.cycles}x{self.cycle_seconds:g}s {self.nonce.value} "
+            f"skew {self.skew_ms} lag {self.lag_ms_max} {dict(self.settings)} {len(self.rates)} faults"
+        )
+
+
+def limits_of(settings: Mapping[str, str]) -> Limits:
+    return Limits(
+        orders_per_cycle=int(settings["MAX_ORDERS_PER_CYCLE"]),
+        open_per_symbol=int(settings["MAX_OPEN_ORDERS_PER_SYMBOL"]),
+        per_order=Decimal(settings["MAX_NOTIONAL_PER_ORDER_TRY"]),
+        per_cycle=Decimal(settings["NOTIONAL_CAP_TRY_PER_CYCLE"]),
+        position=Decimal(settings["MAX_POSITION_TRY_PER_SYMBOL"]),
+        exposure=Decimal(settings["MAX_TOTAL_EXPOSURE_TRY"]),
+        collar_bps=Decimal(settings["PRICE_COLLAR_BPS"]),
+        quote_age_ms=15_000,
+    )
+
+
+def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
+    """The world of a seed, with only these faults."""
+    random = Random(f"{seed}/swarm")  # noqa: S311 (no secret)
+    symbols = tuple(sorted(random.sample(sorted(PRICES), random.choice((2, 2, 3)))))
+    horizon_s = random.choice((5, 10, 30))
+    settings = {
+        "TTL_SECONDS": str(random.choice((8, 25, 60))),
+        "COOLDOWN_SECONDS": str(random.choice((0, 0, 15))),
+        "SETTLE_HORIZON_SECONDS": str(horizon_s),
+        "MAX_ORDERS_PER_CYCLE": str(random.choice((1, 2, 5))),
+        "MAX_OPEN_ORDERS_PER_SYMBOL": str(random.choice((1, 2, 3))),
+        "NOTIONAL_CAP_TRY_PER_CYCLE": str(random.choice((600, 1_200, 3_000))),
+        "MAX_NOTIONAL_PER_ORDER_TRY": str(random.choice((0, 550, 800))),
+        "MAX_POSITION_TRY_PER_SYMBOL": str(random.choice((900, 2_000, 6_000))),
+        "MAX_TOTAL_EXPOSURE_TRY": str(random.choice((1_500, 5_000, 20_000))),
+        "MAX_DAILY_LOSS_TRY": str(random.choice((100, 500, 5_000))),
+        "PRICE_COLLAR_BPS": str(random.choice((50, 200, 500))),
+        "MIN_PROFIT_BPS": str(random.choice((0, 30))),
+    }
+    engine = EngineOptions(
+        cancel_lag_ms=random.choice((0, 50, 700, 3_000)),
+        transactions_lag_ms=random.choice((0, 150, 2_000)),
+        just_filled_ms=random.choice((0, 0, 150)),
+        unique_client_ids=random.random() < 0.5,
+        book=BookOptions(depth_try=Decimal(random.choice((120, 300, 20_000))), levels=12),
+    )
+    share = random.choice((0.15, 0.3, 0.5, 1.0))
+    mildness = random.choice((1, 1, 2, 4))
+    rates = {}
+    for name, fault in FAULTS.items():
+        is_in, ppm = random.random() < share, random.randint(*fault.ppm)
+        if is_in and name in names and ppm:
+            rates[name] = max(ppm // mildness, 1)
+    skewed = random.random() < share and "venue_skew" in names
+    return Swarm(
+        symbols=symbols,
+        settings=settings,
+        balances={"TRY": str(random.choice((2_500, 6_000, 20_000))), symbols[0].removesuffix("TRY"): "0.003"},
+        cycles=cycles or random.randint(15, 35),
+        cycle_seconds=random.choice((2.0, 4.0, 10.0)),
+        restart_seconds=random.choice((0.05, 0.05, 2.0, 10.0)),
+        wishes=random.choice(("random", "random", "profit_v1", "both")),
+        nonce=random.choice(tuple(NonceRule)),
+        engine=engine,
+        skew_ms=random.choice((-1_500, -700, 400, 1_500)) if skewed else 0,
+        lag_ms_max=horizon_s * 700,
+        volatility_bps=random.choice((5, 40, 150)),
+        packs=random.random() < 0.1,
+        rates=rates,
+    )
+
+
+class RandomWishes:
+    """Wishes that make sense and wishes that do not, from the number of the cycle alone."""
+
+    name = "random"
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        random = Random(f"{self._now.seed}/wishes/{self._now.cycle}")  # noqa: S311 (no secret)
+        wishes: list[Intent] = []
+        for number in range(random.choice((0, 1, 1, 2, 3))):
+            symbol = random.choice(context.symbols)
+            side = random.choice((Side.BUY, Side.BUY, Side.SELL))
+            offset_bps, value = random.choice((-400, -60, -6, -5, 0, 5, 6, 60, 2_000)), random.randint(50, 900)
+            crumbs = random.choice((0, 0, 0, 1))
+            quote, instrument = context.quotes.get(symbol), context.instruments.get(symbol)
+            if quote is None or instrument is None:
+                continue
+            price = money.round_down(quote.mid * (10_000 + offset_bps) / 10_000, instrument.price_scale + crumbs)
+            if price <= 0:
+                continue
+            quantity = money.divide_down(Decimal(value), price, instrument.quantity_scale + crumbs)
+            wishes.append(
+                Intent(
+                    intent_id=f"{context.cycle_id}:{self.name}:{number}",
+                    cycle_id=context.cycle_id,
+                    strategy=self.name,
+                    symbol=symbol,
+                    side=side,
+                    price=price,
+                    quantity=quantity,
+                    why="chance",
+                )
+            )
+        return wishes
+
+
+class BothWishes:
+    """Takes turns."""
+
+    name = "both"
+
+    def __init__(self, now: Now, one: Strategy, other: Strategy) -> None:
+        self._now = now
+        self._parts = (one, other)
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        return self._parts[self._now.cycle % 2].generate(context)
