@@ -43,6 +43,19 @@ def test_a_book_that_is_empty_for_a_moment_does_not_open_it(losing):
     wish_is_refused(losing)
 
 
+def test_a_book_that_is_empty_for_a_moment_does_not_close_it_either(make_rig):
+    """The position is worth what its last quote said: without a loss, other symbols are still bought."""
+    rig = make_rig(symbols=("BTCTRY", "ETHTRY"), MAX_DAILY_LOSS_TRY="20", TTL_SECONDS="3600")
+    rig.cycle()
+    rig.wish(*BUY_BTC)
+    rig.cycle(2)
+    empty = {"data": {"timestamp": 1, "bids": [], "asks": []}, "success": True, "message": None, "code": "SUCCESS"}
+    rig.venue.answer("/api/v2/orderbook", empty, count=1)
+    rig.wish(*BUY_ETH)
+    rig.cycle()
+    assert rig.verdicts() == ["allowed"]
+
+
 def test_a_wall_clock_a_day_ahead_does_not_forget_it(losing):
     losing.clock.step(86_400)
     losing.cycle()

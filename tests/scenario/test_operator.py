@@ -24,11 +24,12 @@ def lose_an_order(rig):
 def test_a_wrong_venue_order_id_is_not_believed(rig):
     client_order_id = lose_an_order(rig)
     someone_elses = rig.venue.human_orders("buy", "BTCTRY", "0.0003", "999000")
-    for venue_order_id in (str(someone_elses), "1"):
+    for venue_order_id, why in ((str(someone_elses), "is a buy of 0.0003 BTCTRY"), ("1", "knows no order 1")):
         answer = rig.ask(
             "resolve", client_order_id=client_order_id, outcome="placed", venue_order_id=venue_order_id, reason="x"
         )
         assert not answer.done
+        assert why in answer.text
     assert rig.order().status is OrderStatus.UNKNOWN
     rig.venue.cancel(someone_elses)
     rig.heal()
