@@ -9,7 +9,7 @@ DEMO_ARGS ?=
 SEED   ?= 1
 COUNT  ?= 1
 
-.PHONY: demo simulate test check types lint format lock bench clean test-all
+.PHONY: demo simulate test proof figures mutation check types lint scan format lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -33,19 +33,29 @@ test: $(VENV)/.dev check ## every check and test, on every Python from 3.11 that
 check: $(VENV)/.dev lint types ## lint, format, strict types, import contracts
 	@$(BIN)/lint-imports --no-cache
 lint: $(VENV)/.dev
-	@$(BIN)/ruff check src tests benchmarks
-	@$(BIN)/ruff format --check -q src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks proof
+	@$(BIN)/ruff format --check -q src tests benchmarks proof
 types: $(VENV)/.dev
 	@$(BIN)/mypy
 
 format: $(VENV)/.dev ## put the code into its one shape
-	@$(BIN)/ruff check -q --fix src tests benchmarks; $(BIN)/ruff format -q src tests benchmarks
+	@$(BIN)/ruff check -q --fix src tests benchmarks proof; $(BIN)/ruff format -q src tests benchmarks proof
 
 lock: $(VENV)/.dev ## resolve the locked requirements again
 	@tools/lock.sh "$(BIN)"
 
 simulate: $(VENV)/.run ## play the world of SEED=… (COUNT=…) under faults and check every invariant
 	@$(BIN)/btcbot simulate $(SEED) --count $(COUNT)
+
+proof: $(VENV)/.dev ## prove it: seeds, crashes, kills, power losses, planted bugs … about nine minutes
+	@$(BIN)/python -m proof ci
+
+figures: $(VENV)/.dev ## write docs/figures.md from everything that was proved so far
+	@$(BIN)/python -m proof figures
+
+mutation: ## mutate domain and decisions, line by line, and count what the unit tests notice: about ten minutes
+	@tools/environment.sh "$(PYTHON)" .venvs/mutation requirements/mutation.lock
+	@.venvs/mutation/bin/python -m proof run mutation --count 1
 
 bench: $(VENV)/.dev ## measure what docs/performance.md states
 	@$(BIN)/python -m benchmarks

@@ -1,0 +1,105 @@
+"""docs/figures.md: the goals G1–G15 and what was seen, written from the tally and never by hand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from proof.plan import DEMANDS, PARTS, Demand
+from proof.tally import ROOT, Record, without_repeats
+
+PAGE: Final = ROOT / "docs" / "figures.md"
+
+_HEAD: Final = """# Figures of the proof
+
+Written by `make figures` from docs/figures.jsonl, never by hand. Each figure was seen by a run of the command beside
+it; a range that was played twice with the same code counts once. «this code» is what was seen with the source as it
+stood at the latest run ({code}), «ever» adds earlier versions of it. A goal's release gate stands beside it where there
+is one, reached or not. A plus behind a commit: files differed from it.
+
+"""
+
+
+def page(records: Sequence[Record]) -> str:
+    """The whole page. The same records give the same bytes."""
+    if not records:
+        return _HEAD.format(code="none yet") + "Nothing was run yet.\n"
+    code = records[-1].code
+    ever = without_repeats(records)
+    ours = [one for one in ever if one.code == code]
+    lines = ["| goal | what | CI asks | this code | ever | release gate |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    lines += [_row(demand, ours, ever) for demand in DEMANDS]
+    return "\n".join(
+        [
+            _HEAD.format(code=f"tree {code}") + "\n".join(lines),
+            _failures(ours),
+            _notes(ours),
+            _commands(),
+            _runs(ever),
+        ]
+    )
+
+
+def _row(demand: Demand, ours: Sequence[Record], ever: Sequence[Record]) -> str:
+    seen = demand.seen([one.result for one in ours])
+    total = demand.seen([one.result for one in ever])
+    asked = "on demand" if demand.ci is None else f"{'≤' if demand.is_limit else '≥'} {demand.ci:,}"
+    gate = "" if demand.gate is None else f"{demand.gate:,}"
+    mark = "" if demand.is_met(seen) else " (missed)"
+    return f"| {demand.goal} | {demand.what} | {asked} | {seen:,}{mark} | {total:,} | {gate} |"
+
+
+def _failures(ours: Sequence[Record]) -> str:
+    failures = [f"- {one.result.part} {dict(one.arguments)}: {told}" for one in ours for told in one.result.failures]
+    if not failures:
+        return "\nFailures with this code: **none**, in any part.\n"
+    return "\nFailures with this code:\n\n" + "\n".join(failures) + "\n"
+
+
+def _notes(ours: Sequence[Record]) -> str:
+    """What is no sum, of the latest run of each part."""
+    notes: dict[tuple[str, str], str] = {}
+    for one in ours:
+        for name, text in one.result.notes.items():
+            notes[one.result.part, name] = text
+    if not notes:
+        return ""
+    rows = [f"| {part} | {name} | {text} |" for (part, name), text in sorted(notes.items())]
+    return "\n".join(["## Beside the sums, as the latest run of each part told", "", "| part | what | seen |",
+                      "| --- | --- | --- |", *rows, ""])  # fmt: skip
+
+
+def _commands() -> str:
+    rows = []
+    for part in PARTS.values():
+        size = "" if part.is_finite else " --first K --count N"
+        rows.append(f"| {part.name} | {part.what} | `python -m proof run {part.name}{size}` |")
+    return "\n".join(["## Commands", "", "`make proof` runs all of them at the size of CI.", "",
+                      "| part | what | command |", "| --- | --- | --- |", *rows, ""])  # fmt: skip
+
+
+def _runs(ever: Sequence[Record]) -> str:
+    """One line for each part, version and day: which ranges, how many failures, on what machine."""
+    groups: defaultdict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
+    for one in ever:
+        groups[one.at, one.commit, one.machine, one.result.part].append(one)
+    rows = []
+    for (at, commit, machine, part), records in groups.items():
+        failed = sum(len(one.result.failures) for one in records)
+        minutes = sum(one.wall_s for one in records) / 60
+        rows.append(f"| {at} | {commit} | {part} | {_ranges(records)} | {failed} | {minutes:.1f} | {machine} |")
+    return "\n".join(["## Runs", "", "| day | commit | part | numbers | failures | process minutes | machine |",
+                      "| --- | --- | --- | --- | ---: | ---: | --- |", *rows, ""])  # fmt: skip
+
+
+def _ranges(records: Sequence[Record]) -> str:
+    """Neighbouring ranges as one: 1–5,000."""
+    ranges: list[list[int]] = []
+    found = [(one.arguments["first"], one.arguments["count"]) for one in records if "first" in one.arguments]
+    for first, count in sorted(found):
+        if ranges and ranges[-1][1] == first:
+            ranges[-1][1] = first + count
+        else:
+            ranges.append([first, first + count])
+    return ", ".join(f"{first:,}–{end - 1:,}" for first, end in ranges) or "all"
