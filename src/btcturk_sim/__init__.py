@@ -5,7 +5,8 @@ client and simulator are two independent readings of the same wire: where they d
 and a test says so.
 
 Reading order: `engine` (the rules) → `market` and `book` (whom clients trade with) → `api` (the wire) →
-`faults` and `limits` (the moods) → `server` and `control` (the shell around it).
+`faults`, `spoils` and `limits` (the moods) → `operations` (what the exchange does to an open market) → `server` and
+`control` (the shell around it).
 """
 
 __version__ = "0.1.0"

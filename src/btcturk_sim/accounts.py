@@ -65,6 +65,8 @@ class Account:
     history: deque[tuple[int, str, Decimal, Decimal]] = field(default_factory=lambda: deque(maxlen=BALANCE_HISTORY_MAX))
     #: (time, asset, amount) of what fills brought in, kept only while it may still be unusable.
     just_filled: deque[tuple[int, str, Decimal]] = field(default_factory=deque)
+    #: Wire ids that were given a second time, and the order each of them names now.
+    reused: dict[int, Order] = field(default_factory=dict)
     _ended: deque[int] = field(default_factory=deque)
 
     def balance(self, asset: str) -> Balance:
@@ -95,11 +97,38 @@ class Account:
             else:
                 del self.fills_by_order[oldest.order_id]
 
+    def forget_fill(self, fill: Fill) -> None:
+        """The trade was never made."""
+        self.fills.remove(fill)
+        rows = self.fills_by_order[fill.order_id]
+        rows.remove(fill)
+        if not rows:
+            del self.fills_by_order[fill.order_id]
+
     def remember_ended(self, order: Order) -> None:
         self.open_orders.pop(order.id, None)
         self._ended.append(order.id)
         if len(self._ended) > ENDED_ORDERS_KEPT_MAX:
-            self.orders.pop(self._ended.popleft(), None)
+            gone = self.orders.pop(self._ended.popleft(), None)
+            if gone is not None and self.reused.get(gone.wire_id) is gone:
+                del self.reused[gone.wire_id]
+
+    def find(self, wire_id: int) -> Order | None:
+        """The order that this id names on the wire; of two with one id, the newer."""
+        order = self.reused.get(wire_id) or self.orders.get(wire_id)
+        return order if order is not None and order.wire_id == wire_id else None
+
+    def id_to_reuse(self, before_ms: int) -> int | None:
+        """The id of the order that ended longest ago, at `before_ms` at the latest, and was not reused yet."""
+        ended = [
+            (order.ended_ms, order.id)
+            for order in self.orders.values()
+            if order.ended_ms is not None
+            and order.ended_ms <= before_ms
+            and order.wire_id == order.id
+            and order.id not in self.reused
+        ]
+        return min(ended)[1] if ended else None
 
 
 def changes_of(fill: Fill) -> tuple[tuple[str, Decimal], tuple[str, Decimal]]:

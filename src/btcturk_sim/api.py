@@ -1,44 +1,53 @@
 """The whole wire, without a socket: one request in, one response out, at a given time.
 
-`Api.handle` is synchronous and deterministic. A request meets, in this order: the route table, faults that keep
-it from the exchange, rate limits, authentication, the handler, and faults that spoil the answer. Every request
-is remembered with what was answered, for the control interface and the recording.
+`Api.handle` is synchronous and deterministic. A request meets, in this order: faults that keep it from the exchange,
+the list of blocked addresses, the route table, rate limits, authentication, the handler, and faults that spoil the
+answer. What an account reads of itself is in `account_reads`. Every request is remembered with what was answered, for
+the control interface and the recording.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import islice
 from typing import Final
 
 from btcturk_sim import codec
-from btcturk_sim.accounts import Account
+from btcturk_sim.account_reads import SECONDS_MAX, AccountReads
 from btcturk_sim.auth import Authenticator, NonceRule
+from btcturk_sim.call import Call, order_refused, refused
 from btcturk_sim.candles import Candle
 from btcturk_sim.engine import Engine
 from btcturk_sim.errors import ConservationError
-from btcturk_sim.faults import FaultRegistry, FaultRule, Kind, Phase, alter_after, answer_before
-from btcturk_sim.instruments import FIAT, normalize_symbol
-from btcturk_sim.limits import LimitsMode, RateLimiter
+from btcturk_sim.faults import (
+    SELECTIVE,
+    FaultRegistry,
+    FaultRule,
+    Kind,
+    Phase,
+    access_denied,
+    alter_after,
+    answer_before,
+)
+from btcturk_sim.instruments import normalize_symbol
+from btcturk_sim.limits import Blocklist, LimitsMode, RateLimiter
 from btcturk_sim.money import exact
 from btcturk_sim.orderform import INVALID_REQUEST_ERROR, read_order
-from btcturk_sim.orders import NO_ORDER_MATCHES_YOUR_REQUEST, Fill, Order, Refusal, Side, Status
+from btcturk_sim.orders import NO_ORDER_MATCHES_YOUR_REQUEST, Refusal, pair_unknown
 from btcturk_sim.pair import Pair
+from btcturk_sim.spoils import UNSPOILED, Spoils
 from btcturk_sim.wire import EMPTY_404, Delivery, Host, Params, Request, Response, json_response
 
-TRANSACTIONS_MAX: Final = 200
-ALL_ORDERS_LIMIT_DEFAULT: Final = 100
+TRADES_MAX: Final = 200
 ALL_ORDERS_LIMIT_MAX: Final = 1000
+#: The number is the documentation's; how long the block lasts is not known.
+UNAUTHORIZED_MAX: Final = 50
+UNAUTHORIZED_BLOCK_MS: Final = 600_000
 BOOK_LEVELS_MAX: Final = 100
 REQUESTS_KEPT_MAX: Final = 100_000
 _ANSWER_KEPT_MAX: Final = 512
-_THIRTY_DAYS_MS: Final = 30 * 86_400_000
-# A time in seconds stays below this for three thousand years; one in milliseconds is above it since 1973.
-_SECONDS_MAX: Final = 100_000_000_000
-_START_DATE_END_DATE_INVALID: Final = Refusal("START_DATE_END_DATE_INVALID", 1208)
 _RESOLUTIONS: Final = {
     "1": 1, "5": 5, "15": 15, "30": 30, "60": 60, "240": 240, "D": 1440, "1D": 1440, "1440": 1440,
     "W": 10080, "1W": 10080, "M": 43200, "1M": 43200,
@@ -56,6 +65,12 @@ class ApiOptions:
     first_page: int = 1
     #: Balances with a decimal comma, as the documentation shows them; the live exchange was seen to use a dot.
     decimal_comma: bool = False
+    #: Rows of a trade list at most, and of a page of allOrders.
+    trades_max: int = TRADES_MAX
+    all_orders_max: int = ALL_ORDERS_LIMIT_MAX
+    #: This many 401 in a row are borne; the next blocks the address for so long. 0: never.
+    unauthorized_max: int = UNAUTHORIZED_MAX
+    unauthorized_block_ms: int = UNAUTHORIZED_BLOCK_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +95,7 @@ class RequestRecord:
     answer: bytes | None
 
 
-@dataclass(slots=True)
-class _Call:
-    """What a handler gets to see."""
-
-    request: Request
-    params: Params
-    now_ms: int
-    venue_ms: int
-    skew_ms: int
-    lag_ms: int = 0
-    hide_ms: int = 0
-    cancel_lost: bool = False
-    _account: Account | None = None
-
-    @property
-    def account(self) -> Account:
-        assert self._account is not None, "a private handler was reached without authentication"
-        return self._account
-
-
-Handler = Callable[[_Call], Response]
+Handler = Callable[[Call], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,12 @@ class Api:
         accounts = engine.books.accounts
         self._auth = Authenticator(accounts, self.options.nonce)
         self._limiter = RateLimiter(self.options.limits, accounts=len(accounts))
-        self._instruments = {symbol: pair.instrument for symbol, pair in engine.pairs.items()}
+        self.blocklist = Blocklist(
+            self.options.limits,
+            accounts=len(accounts),
+            after=self.options.unauthorized_max,
+            block_ms=self.options.unauthorized_block_ms,
+        )
         self._routes = self._route_table()
 
     def _route_table(self) -> dict[tuple[Host, str], dict[str, _Route]]:
@@ -136,6 +136,7 @@ class Api:
         def private(handler: Handler, limit: str) -> dict[str, _Route]:
             return {"GET": _Route(handler, private=True, limit=limit)}
 
+        reads = AccountReads(self.engine, self.options)
         rest, graph = Host.REST, Host.GRAPH
         return {
             (rest, "/api/v2/server/time"): public(self._time),
@@ -145,17 +146,17 @@ class Api:
             (rest, "/api/v2/ticker/currency"): public(self._ticker_currency, "ticker"),
             (rest, "/api/v2/orderbook"): public(self._order_book, "orderbook"),
             (rest, "/api/v2/trades"): public(self._trades),
-            (rest, "/api/v1/users/balances"): private(self._balances, "balances"),
-            (rest, "/api/v1/users/transactions/trade"): private(self._user_trades, "transactions.trade"),
-            (rest, "/api/v1/users/transactions/crypto"): private(self._crypto_transfers, "transactions.crypto"),
-            (rest, "/api/v1/users/transactions/fiat"): private(self._fiat_transfers, "transactions.fiat"),
+            (rest, "/api/v1/users/balances"): private(reads.balances, "balances"),
+            (rest, "/api/v1/users/transactions/trade"): private(reads.user_trades, "transactions.trade"),
+            (rest, "/api/v1/users/transactions/crypto"): private(reads.crypto_transfers, "transactions.crypto"),
+            (rest, "/api/v1/users/transactions/fiat"): private(reads.fiat_transfers, "transactions.fiat"),
             (rest, "/api/v1/order"): {
                 "POST": _Route(self._submit, private=True, limit="order.submit"),
                 "DELETE": _Route(self._cancel, private=True, limit="order.cancel"),
             },
-            (rest, _ORDER_PATH): private(self._single_order, "order.get"),
-            (rest, "/api/v1/openorders"): private(self._open_orders, "openOrders"),
-            (rest, "/api/v1/allorders"): private(self._all_orders, "allOrders"),
+            (rest, _ORDER_PATH): private(reads.single_order, "order.get"),
+            (rest, "/api/v1/openorders"): private(reads.open_orders, "openOrders"),
+            (rest, "/api/v1/allorders"): private(reads.all_orders, "allOrders"),
             (graph, "/v1/ohlcs"): public(self._ohlcs, "graph.ohlcs"),
             (graph, "/v1/klines/history"): public(self._klines),
         }
@@ -170,17 +171,23 @@ class Api:
         if struck and struck[0].phase is Phase.BEFORE:
             response = answer_before(struck[0])
         else:
-            response = self._answer(request, now_ms, struck)
+            selective = [rule for rule in struck if rule.kind in SELECTIVE]
+            spoils = Spoils(selective) if selective else UNSPOILED
+            response = self._answer(request, now_ms, struck, spoils)
             for rule in struck:
-                if rule.phase is Phase.AFTER:
+                if not _was_felt(rule, spoils):
+                    self.faults.take_back(rule)
+                elif rule.phase is Phase.AFTER:
                     response = alter_after(rule, request, response)
         if response.transport.delivery is not Delivery.DEFER:
             self._remember(request, response, now_ms)
         return response
 
-    def _answer(self, request: Request, now_ms: int, struck: list[FaultRule]) -> Response:
+    def _answer(self, request: Request, now_ms: int, struck: list[FaultRule], spoils: Spoils) -> Response:
         if self.engine.broken is not None:
             raise ConservationError(self.engine.broken)
+        if self.blocklist.until_ms and self.blocklist.holds(request.client_ip, request.key, now_ms):
+            return access_denied()
         routes = self._find(request)
         if routes is None:
             return EMPTY_404
@@ -190,7 +197,9 @@ class Api:
         exceeded = self._limit(route, request, now_ms)
         if exceeded is not None:
             return exceeded
-        call = _Call(request, Params(request.query), now_ms, now_ms + self.skew_ms, self.skew_ms)
+        call = Call(
+            request, Params(request.query), now_ms, now_ms + self.skew_ms, self.skew_ms, self.settled_ms, spoils
+        )
         for rule in struck:
             if rule.kind is Kind.LAG:
                 call.lag_ms = max(call.lag_ms, rule.params["lag_ms"])
@@ -201,16 +210,19 @@ class Api:
         if route.private:
             account = self._auth.authenticate(request, call.venue_ms)
             if isinstance(account, str):
+                self.blocklist.refused(request.client_ip, request.key, now_ms)
                 payload = {"success": self.options.error_401_of_2019, "message": account, "code": 1037}
                 return json_response(401, payload)
-            call._account = account
+            if self.blocklist.in_a_row:
+                self.blocklist.admitted(request.client_ip, request.key)
+            call.authenticated = account
         try:
             response = route.handler(call)
             if any(rule.kind is Kind.DUPLICATE for rule in struck):
                 route.handler(call)
         except ValueError:
-            response = _refused(INVALID_REQUEST_ERROR)
-        marks = [rule.kind.value for rule in struck if rule.phase is Phase.WHILE]
+            response = refused(INVALID_REQUEST_ERROR)
+        marks = [rule.kind.value for rule in struck if rule.phase is Phase.WHILE and _was_felt(rule, spoils)]
         return response.via(response.transport, "+".join(marks)) if marks else response
 
     def _find(self, request: Request) -> dict[str, _Route] | None:
@@ -230,9 +242,9 @@ class Api:
         return None
 
     def _remember(self, request: Request, response: Response, now_ms: int) -> None:
-        dropped = response.transport.delivery is Delivery.DROP
         self.requests_seen += 1
-        status = 0 if dropped else response.status
+        delivery = response.transport.delivery
+        status = 0 if delivery is not Delivery.SEND and delivery.is_silent else response.status
         keep = request.method != "GET" or status != 200 or len(response.body) <= _ANSWER_KEPT_MAX
         record = RequestRecord(
             seq=self.requests_seen,
@@ -254,41 +266,42 @@ class Api:
 
     # --- public -----------------------------------------------------------------------------------------------
 
-    def _time(self, call: _Call) -> Response:
+    def _time(self, call: Call) -> Response:
         return json_response(200, codec.server_time(call.venue_ms))
 
-    def _ping(self, call: _Call) -> Response:
+    def _ping(self, call: Call) -> Response:
         return json_response(200, {"pong": True})
 
-    def _exchange_info(self, call: _Call) -> Response:
-        payload = codec.exchange_info(list(self.engine.pairs.values()), call.venue_ms)
+    def _exchange_info(self, call: Call) -> Response:
+        payload = codec.exchange_info(self._listed(), call.venue_ms)
         return json_response(200, payload, ("Cache-Control", "public, max-age=30"))
 
-    def _ticker(self, call: _Call) -> Response:
+    def _ticker(self, call: Call) -> Response:
         symbol = call.params.one("pairSymbol")
-        pairs: Iterable[Pair] = self.engine.pairs.values()
-        if symbol is not None:
-            pair = self.engine.pairs.get(normalize_symbol(symbol))
+        if symbol is None:
+            pairs = self._listed()
+        else:
+            pair = self.engine.known(symbol)
             pairs = [pair] if pair else []
         return json_response(200, codec.ok([codec.ticker_row(pair, call.venue_ms) for pair in pairs]))
 
-    def _ticker_currency(self, call: _Call) -> Response:
+    def _ticker_currency(self, call: Call) -> Response:
         asset = (call.params.one("symbol") or "").upper()
         rows = [
             codec.ticker_row(pair, call.venue_ms)
-            for pair in self.engine.pairs.values()
+            for pair in self._listed()
             if asset in (pair.instrument.base, pair.instrument.quote)
         ]
         return json_response(200, codec.ok(rows))
 
-    def _order_book(self, call: _Call) -> Response:
+    def _order_book(self, call: Call) -> Response:
         pair = self._pair(call, "pairSymbol")
         if isinstance(pair, Response):
             return pair
         limit = call.params.integer("limit") or BOOK_LEVELS_MAX
         return json_response(200, codec.order_book(pair, max(1, min(limit, BOOK_LEVELS_MAX)), call.venue_ms))
 
-    def _trades(self, call: _Call) -> Response:
+    def _trades(self, call: Call) -> Response:
         pair = self._pair(call, "pairSymbol")
         if isinstance(pair, Response):
             return pair
@@ -296,7 +309,7 @@ class Api:
         rows = [codec.public_trade_row(pair, trade, call.skew_ms) for trade in islice(reversed(pair.trades), last)]
         return json_response(200, codec.ok(rows))
 
-    def _ohlcs(self, call: _Call) -> Response:
+    def _ohlcs(self, call: Call) -> Response:
         pair = self._pair(call, "pair")
         if isinstance(pair, Response):
             return pair
@@ -306,205 +319,72 @@ class Api:
             200, [codec.daily_row(pair.instrument.symbol, second, one, places) for second, one in rows]
         )
 
-    def _klines(self, call: _Call) -> Response:
+    def _klines(self, call: Call) -> Response:
         pair = self._pair(call, "symbol")
         if isinstance(pair, Response):
             return pair
         minutes = _RESOLUTIONS.get((call.params.one("resolution") or "").upper())
         if minutes is None:
-            return _refused(INVALID_REQUEST_ERROR)
+            return refused(INVALID_REQUEST_ERROR)
         return json_response(200, codec.klines(self._candles(call, pair, minutes)))
 
-    def _candles(self, call: _Call, pair: Pair, minutes: int) -> list[tuple[int, Candle]]:
+    def _candles(self, call: Call, pair: Pair, minutes: int) -> list[tuple[int, Candle]]:
         # The day that holds `from` counts, so that "today" finds today's bar.
         since = (call.params.integer("from") or 0) // (minutes * 60) * (minutes * 60)
-        return pair.chart.candles(minutes, since, call.params.integer("to") or _SECONDS_MAX)
+        return pair.chart.candles(minutes, since, call.params.integer("to") or SECONDS_MAX)
 
-    def _pair(self, call: _Call, name: str) -> Pair | Response:
+    def _pair(self, call: Call, name: str) -> Pair | Response:
         symbol = call.params.one(name)
         if symbol is None:
-            return _refused(INVALID_REQUEST_ERROR)
+            return refused(INVALID_REQUEST_ERROR)
         pair = self.engine.pairs.get(normalize_symbol(symbol))
-        return pair or _refused(Refusal(f"Pair {symbol} does not exists.", 1037))
+        return refused(pair_unknown(symbol)) if pair is None or pair.delisted else pair
+
+    def _listed(self) -> list[Pair]:
+        return [pair for pair in self.engine.pairs.values() if not pair.delisted]
 
     # --- orders -----------------------------------------------------------------------------------------------
 
-    def _submit(self, call: _Call) -> Response:
+    def _submit(self, call: Call) -> Response:
         if not _is_json(call.request):
             return Response(415, b"", ())
-        request = read_order(call.request.body, self._instruments)
+        request = read_order(call.request.body, self.engine.instruments)
         if isinstance(request, Refusal):
-            return _order_refused(request)
-        order = self.engine.submit(call.account, request, call.now_ms)
+            return order_refused(request)
+        account, now_ms, spoils = call.account, call.now_ms, call.spoils
+        if spoils is UNSPOILED:
+            order = self.engine.submit(account, request, now_ms)
+        else:
+            order = self.engine.submit(account, request, now_ms, **spoils.fate(account, now_ms))
         if isinstance(order, Refusal):
-            return _order_refused(order)
+            return order_refused(order)
+        if spoils is not UNSPOILED:
+            spoils.accepted(order)
         return json_response(200, codec.submitted(order, call.skew_ms))
 
-    def _cancel(self, call: _Call) -> Response:
+    def _cancel(self, call: Call) -> Response:
         order_id = call.params.integer("id")
         if order_id is None:
             # An id in the body is not read.
-            return _refused(NO_ORDER_MATCHES_YOUR_REQUEST)
+            return refused(NO_ORDER_MATCHES_YOUR_REQUEST)
         if call.cancel_lost:
-            known = order_id in call.account.orders
+            known = call.account.find(order_id) is not None
             refusal = None if known else NO_ORDER_MATCHES_YOUR_REQUEST
         else:
-            refusal = self.engine.cancel(call.account, order_id, call.now_ms)
+            order = call.account.find(order_id)
+            refusal = self.engine.cancel(call.account, -1 if order is None else order.id, call.now_ms)
         if refusal is not None:
-            return _refused(refusal)
+            return refused(refusal)
         return json_response(200, {"success": True, "message": "SUCCESS", "code": 0})
 
-    def _single_order(self, call: _Call) -> Response:
-        order = call.account.orders.get(int(call.request.path.rstrip("/").rsplit("/", 1)[1][:19]))
-        state = self._state(call, order) if order is not None else None
-        if order is None or state is None:
-            return _refused(NO_ORDER_MATCHES_YOUR_REQUEST)
-        return json_response(200, codec.ok(codec.order_row(order, state, call.skew_ms, with_time=True)))
 
-    def _open_orders(self, call: _Call) -> Response:
-        symbol = call.params.one("pairSymbol")
-        wanted = normalize_symbol(symbol) if symbol else None
-        if wanted is not None and wanted not in self.engine.pairs:
-            return _refused(Refusal(f"Pair {symbol} does not exists.", 1037))
-        # An order that has ended since then may still have been open in the past a lagging list shows.
-        candidates = call.account.orders if call.lag_ms else call.account.open_orders
-        rows: dict[Side, list[codec.Row]] = {Side.BUY: [], Side.SELL: []}
-        for order in sorted(candidates.values(), key=lambda one: one.price):
-            state = self._state(call, order)
-            if state is None or not state[2].is_open or wanted not in (None, order.instrument.symbol):
-                continue
-            rows[order.side].append(codec.order_row(order, state, call.skew_ms, with_time=False))
-        return json_response(200, codec.ok({"asks": rows[Side.SELL], "bids": rows[Side.BUY][::-1]}))
-
-    def _all_orders(self, call: _Call) -> Response:
-        params = call.params
-        symbol = params.one("pairSymbol")
-        if symbol is None:
-            return _refused(INVALID_REQUEST_ERROR)
-        instrument = self._instruments.get(normalize_symbol(symbol))
-        if instrument is None:
-            return _refused(Refusal(f"Pair {symbol} does not exists.", 1037))
-        from_id = params.integer("orderId") or 0
-        start_s, end_s = params.integer("startTime") or 0, params.integer("endTime") or _SECONDS_MAX
-        if start_s > _SECONDS_MAX or end_s > _SECONDS_MAX or start_s > end_s:
-            return _refused(_START_DATE_END_DATE_INVALID)
-        limit = max(1, min(params.integer("limit") or ALL_ORDERS_LIMIT_DEFAULT, ALL_ORDERS_LIMIT_MAX))
-        page = max(0, (params.integer("page") or self.options.first_page) - self.options.first_page)
-
-        def matching() -> Iterable[codec.Row]:
-            for order in reversed(call.account.orders.values()):
-                created_ms = order.created_ms + call.skew_ms
-                if order.id < from_id or order.instrument is not instrument:
-                    continue
-                if not start_s * 1000 <= created_ms < (end_s + 1) * 1000:
-                    continue
-                state = self._state(call, order)
-                if state is not None:
-                    yield codec.order_row(order, state, call.skew_ms, with_time=True)
-
-        return json_response(200, codec.ok(list(islice(matching(), page * limit, (page + 1) * limit))))
-
-    @staticmethod
-    def _state(call: _Call, order: Order) -> tuple[int, Decimal, Status] | None:
-        """The order as this request may see it; None if it may not see it yet."""
-        if call.hide_ms and order.created_ms > call.now_ms - call.hide_ms:
-            return None
-        if call.lag_ms:
-            return order.as_of(call.now_ms - call.lag_ms)
-        return order.updated_ms, order.left, order.status
-
-    # --- account ----------------------------------------------------------------------------------------------
-
-    def _balances(self, call: _Call) -> Response:
-        as_of_ms = call.now_ms - call.lag_ms if call.lag_ms else None
-        rows = codec.balance_rows(call.account, as_of_ms, call.venue_ms)
-        if self.options.decimal_comma:
-            rows = [{name: _with_comma(name, value) for name, value in row.items()} for row in rows]
-        return json_response(200, codec.ok(rows))
-
-    def _user_trades(self, call: _Call) -> Response:
-        params, account = call.params, call.account
-        order_id = params.integer("orderId")
-        kinds, assets = params.many("type"), [asset.upper() for asset in params.many("symbol")]
-        symbol = params.one("pairSymbol")
-        start_ms, end_ms = params.integer("startDate"), params.integer("endDate")
-        if order_id is not None:
-            if kinds or assets or symbol or start_ms is not None or end_ms is not None:
-                return _refused(INVALID_REQUEST_ERROR)
-            fills: Iterable[Fill] = reversed(account.fills_by_order.get(order_id, []))
-        else:
-            fills = reversed(account.fills)
-        if start_ms is None:
-            start_ms = call.venue_ms - _THIRTY_DAYS_MS
-        if end_ms is None:
-            end_ms = call.venue_ms
-        elif end_ms < start_ms:
-            return _refused(_START_DATE_END_DATE_INVALID)
-        visible_ms = max(call.now_ms - self.engine.options.transactions_lag_ms, self.settled_ms)
-        visible_ms = min(visible_ms, call.now_ms - max(call.lag_ms, call.hide_ms))
-        wanted = {kind.lower() for kind in kinds}
-        pair = normalize_symbol(symbol) if symbol else None
-        rows: list[codec.Row] = []
-        for fill in fills:
-            if len(rows) == TRANSACTIONS_MAX:
-                break
-            stamp_ms = fill.time_ms + call.skew_ms
-            if order_id is None and stamp_ms < start_ms:
-                break
-            if fill.time_ms > visible_ms or (order_id is None and stamp_ms > end_ms):
-                continue
-            one = fill.instrument
-            if (wanted and fill.side.value not in wanted) or (pair is not None and one.symbol != pair):
-                continue
-            if assets and one.base not in assets and one.quote not in assets:
-                continue
-            rows.append(codec.fill_row(fill, call.skew_ms))
-        return json_response(200, codec.ok(rows, message="SUCCESS"))
-
-    def _crypto_transfers(self, call: _Call) -> Response:
-        return self._transfers(call, fiat=False)
-
-    def _fiat_transfers(self, call: _Call) -> Response:
-        return self._transfers(call, fiat=True)
-
-    def _transfers(self, call: _Call, *, fiat: bool) -> Response:
-        params = call.params
-        kinds = {kind.lower() for kind in params.many("type")}
-        assets = {asset.upper() for asset in params.many("symbol")}
-        start_ms = params.integer("startDate")
-        end_ms = params.integer("endDate")
-        start_ms = call.venue_ms - _THIRTY_DAYS_MS if start_ms is None else start_ms
-        end_ms = call.venue_ms if end_ms is None else end_ms
-        rows = []
-        for transfer in reversed(call.account.transfers):
-            stamp_ms = transfer.time_ms + call.skew_ms
-            if (transfer.asset in FIAT) is not fiat or not start_ms <= stamp_ms <= end_ms:
-                continue
-            if transfer.time_ms > call.now_ms - call.lag_ms:
-                continue
-            row = codec.transfer_row(transfer, call.skew_ms)
-            if (kinds and row["balanceType"] not in kinds) or (assets and transfer.asset not in assets):
-                continue
-            rows.append(row)
-        return json_response(200, codec.ok(rows, message="SUCCESS"))
-
-
-def _with_comma(name: str, value: object) -> object:
-    numeric = name in ("balance", "locked", "free", "orderFund", "requestFund")
-    return value.replace(".", ",") if numeric and isinstance(value, str) else value
+def _was_felt(rule: FaultRule, spoils: Spoils) -> bool:
+    return rule.kind not in SELECTIVE or rule.id in spoils.felt
 
 
 def _is_json(request: Request) -> bool:
     content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
     return content_type in ("application/json", "text/json") or content_type.endswith("+json")
-
-
-def _refused(refusal: Refusal) -> Response:
-    return json_response(400, codec.failed(refusal.message, refusal.code))
-
-
-def _order_refused(refusal: Refusal) -> Response:
-    return json_response(400, codec.order_failed(refusal.message, refusal.code))
 
 
 def body_text(body: bytes, limit: int = 4096) -> str:

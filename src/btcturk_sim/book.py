@@ -11,6 +11,7 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from random import Random
 from typing import Final
 
@@ -169,12 +170,7 @@ def merged_levels(
     for order in clients.orders(side):
         shown[order.price] = shown.get(order.price, ZERO) + order.left
     if not shown:
-        rows: list[tuple[Decimal, Decimal]] = []
-        for level in synthetic.levels(side):
-            if len(rows) == limit:
-                break
-            rows.append((level.price, level.quantity))
-        return rows
+        return [(level.price, level.quantity) for level in islice(synthetic.levels(side), limit)]
     for level in synthetic.levels(side):
         shown[level.price] = shown.get(level.price, ZERO) + level.quantity
     return sorted(shown.items(), reverse=side is Side.BUY)[:limit]

@@ -96,12 +96,28 @@ def cli() -> None:
     show_default=True,
     help="In balances; the documentation shows a comma, the live exchange a dot.",
 )
+@click.option("--trades-max", type=click.IntRange(1), default=200, show_default=True, help="Rows of a trade list.")
+@click.option(
+    "--unauthorized-max",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    help="More 401 than this in a row block the address; 0: never.",
+)
+@click.option(
+    "--unauthorized-block-ms",
+    type=click.IntRange(0),
+    default=600_000,
+    show_default=True,
+    help="How long that block lasts.",
+)
 @click.option("--limit-only", default="", help="Pairs that take no market orders, comma-separated.")
 def serve(
     host: str, port: int, graph_port: int, control_port: int, market: Path | None, symbols: str, seed: int,
     speed: str, at_end: str, account_texts: tuple[str, ...], accounts_file: Path | None, limits: str,
     record: Path | None, cancel_lag_ms: int, transactions_lag_ms: int, just_filled_ms: int, nonce: str,
     client_ids: str, spread_bps: str, depth_try: str, error_401: str, decimal_separator: str, limit_only: str,
+    trades_max: int, unauthorized_max: int, unauthorized_block_ms: int,
 ) -> None:  # fmt: skip
     """Serve the exchange; prints one JSON line with its addresses when it accepts connections."""
     from btcturk_sim.api import ApiOptions
@@ -134,6 +150,9 @@ def serve(
             limits=LimitsMode.parse(limits),
             error_401_of_2019=error_401 == "2019",
             decimal_comma=decimal_separator == "comma",
+            trades_max=trades_max,
+            unauthorized_max=unauthorized_max,
+            unauthorized_block_ms=unauthorized_block_ms,
         ),
         speed=Fraction(_positive("--speed", speed)),
         at_end=AtEnd(at_end),

@@ -7,7 +7,7 @@ binary floating point. Times are shifted by the exchange's clock skew here and n
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, Inexact
 from typing import Final
 
 import msgspec
@@ -64,7 +64,7 @@ def symbol_row(pair: Pair) -> Row:
         "id": one.id,
         "name": one.symbol,
         "nameNormalized": one.symbol_normalized,
-        "status": "TRADING",
+        "status": pair.status,
         "numerator": one.base,
         "denominator": one.quote,
         "numeratorScale": one.quantity_scale,
@@ -154,12 +154,21 @@ def ticker_row(pair: Pair, venue_ms: int) -> Row:
     }
 
 
+def _at_scale(value: Decimal, places: int) -> str:
+    """With `places` decimals; with its own where it comes from a time of finer rules."""
+    try:
+        return padded(value, places)
+    except Inexact:
+        return plain(value)
+
+
 def order_book(pair: Pair, limit: int, venue_ms: int) -> Row:
     one = pair.instrument
+    price_text = _at_scale if pair.rules_changed else padded
 
     def rows(side: Side) -> list[list[str]]:
         return [
-            [padded(price, one.price_scale), padded(round_down(quantity, one.quantity_scale), one.quantity_scale)]
+            [price_text(price, one.price_scale), format(round_down(quantity, one.quantity_scale), "f")]
             for price, quantity in pair.levels(side, limit)
         ]
 
@@ -175,7 +184,7 @@ def public_trade_row(pair: Pair, trade: PublicTrade, skew_ms: int) -> Row:
         "denominator": one.quote,
         "date": trade.time_ms + skew_ms,
         "tid": str(trade.id),
-        "price": padded(trade.price, one.price_scale),
+        "price": _at_scale(trade.price, one.price_scale),
         "amount": padded(round_down(trade.quantity, one.quantity_scale), one.quantity_scale),
         "side": trade.side.value,
     }
@@ -238,7 +247,7 @@ def balance_rows(account: Account, as_of_ms: int | None, venue_ms: int) -> list[
 def submitted(order: Order, skew_ms: int) -> Row:
     """The answer to an accepted order: what was asked for, nothing of what has become of it."""
     data = {
-        "id": order.id,
+        "id": order.wire_id,
         "quantity": format(order.quantity, "f"),
         "price": format(order.price, "f") if order.method.has_price else "0",
         "stopPrice": None if order.stop_price is None else format(order.stop_price, "f"),
@@ -266,8 +275,8 @@ def order_row(order: Order, state: tuple[int, Decimal, Status], skew_ms: int, *,
     if order.method is Method.MARKET:
         quantity = plain(left)
     return {
-        "id": order.id,
-        "price": padded(price, one.price_scale),
+        "id": order.wire_id,
+        "price": _at_scale(price, one.price_scale),
         "amount": amount,
         "quantity": quantity if order.budget is None or order.method is Method.MARKET else amount,
         "stopPrice": "0" if order.stop_price is None else plain(order.stop_price),
@@ -291,6 +300,10 @@ def fill_row(fill: Fill, skew_ms: int) -> Row:
     """A trade of an account: negative amount for sells, negative fee and tax, exact `preciseAmount`."""
     one = fill.instrument
     signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+    try:
+        price = padded(fill.price, one.price_scale)
+    except Inexact:
+        price = plain(fill.price)  # met an order of finer rules
     return {
         "id": fill.id,
         "timestamp": fill.time_ms + skew_ms,
@@ -298,7 +311,7 @@ def fill_row(fill: Fill, skew_ms: int) -> Row:
         "preciseAmount": msgspec.Raw(padded(signed, _PRECISE_DECIMALS).encode()),
         "fee": _negative(fill.fee, 8),
         "tax": _negative(fill.tax, 8),
-        "price": padded(fill.price, one.price_scale),
+        "price": price,
         "numeratorSymbol": one.base,
         "denominatorSymbol": one.quote,
         "orderType": fill.side.value,

@@ -18,9 +18,16 @@ GET    /faults                the rules in force and how often each kind struck
 POST   /faults                {kind, match?: {method?, path?, key?}, count?, probability?, params?};
                               probability is a number from 0 to 1; kinds and params: see `faults`
 DELETE /faults[?id=N]         all rules, or one
+POST   /bust                  {id}: the trade with this id is taken back, on both sides
 POST   /clock                 {skew_ms}: the exchange's clock runs ahead (or behind, negative) by this much
 POST   /market                {action: "pause" | "resume"} or {symbol, price: "…" | null} (hold a price; null lets
-                              it go) or {symbol, halted: true | false} (maintenance of one pair)
+                              it go) or {symbol, halted: true | false} (maintenance of one pair) or
+                              {symbol, cancel_only: true | false, status?} or {symbol, delisted: true | false} or
+                              {symbol, rules: {quantity_scale?, price_scale?, has_fraction?, tick_size?,
+                              min_exchange_value?, order_methods?}}: new orders are judged by these
+POST   /block                 {who?, after?, block_ms?}: `after` and `block_ms` change the rule that blocks whoever is
+                              unauthorised too often in a row (after 0: never); `who` is blocked at once
+DELETE /block                 nobody is blocked any more
 POST   /settle                pending cancels take effect and all trades so far become visible, now
 POST   /shutdown              end the program, exit code 0
 """
@@ -31,6 +38,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from typing import Annotated, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -41,6 +49,7 @@ from btcturk_sim.codec import order_row
 from btcturk_sim.errors import ConservationError
 from btcturk_sim.instruments import Instrument, normalize_symbol
 from btcturk_sim.money import decimals_of, exact, plain
+from btcturk_sim.operations import STATUS_TRADING, Operations, Rules
 from btcturk_sim.orderform import read_order
 from btcturk_sim.orders import Fill, Order, Refusal
 from btcturk_sim.pair import Pair
@@ -97,11 +106,40 @@ class _ClockForm(msgspec.Struct, forbid_unknown_fields=True):
     skew_ms: int
 
 
+class _RulesForm(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    quantity_scale: int | msgspec.UnsetType = msgspec.UNSET
+    price_scale: int | msgspec.UnsetType = msgspec.UNSET
+    has_fraction: bool | msgspec.UnsetType = msgspec.UNSET
+    tick_size: str | msgspec.UnsetType = msgspec.UNSET
+    min_exchange_value: str | msgspec.UnsetType = msgspec.UNSET
+    order_methods: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    def rules(self) -> Rules:
+        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not msgspec.UNSET}
+        if "min_exchange_value" in given:
+            given["min_exchange_value"] = _amount("min_exchange_value", given["min_exchange_value"])
+        return cast("Rules", given)
+
+
 class _MarketForm(msgspec.Struct, forbid_unknown_fields=True):
     action: str | None = None
     symbol: str | None = None
     price: str | msgspec.UnsetType | None = msgspec.UNSET
     halted: bool | None = None
+    cancel_only: bool | None = None
+    status: str = STATUS_TRADING
+    delisted: bool | None = None
+    rules: _RulesForm | None = None
+
+
+class _BustForm(msgspec.Struct, forbid_unknown_fields=True):
+    id: int
+
+
+class _BlockForm(msgspec.Struct, forbid_unknown_fields=True):
+    who: str | None = None
+    after: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    block_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 _Query = dict[str, str]
@@ -113,6 +151,7 @@ class Control:
         self.shutdown_asked = False
         self._api = api
         self._engine = api.engine
+        self._operations = Operations(api.engine)
         self._actions: dict[tuple[str, str], _Action] = {
             ("GET", "/state"): self._state,
             ("GET", "/requests"): self._requests,
@@ -123,6 +162,9 @@ class Control:
             ("GET", "/faults"): self._faults,
             ("POST", "/faults"): self._add_fault,
             ("DELETE", "/faults"): self._remove_faults,
+            ("POST", "/bust"): self._bust,
+            ("POST", "/block"): self._block,
+            ("DELETE", "/block"): self._unblock,
             ("POST", "/clock"): self._clock,
             ("POST", "/market"): self._market,
             ("POST", "/settle"): self._settle,
@@ -178,6 +220,7 @@ class Control:
             "conservation": conservation,
             "faults_struck": dict(self._api.faults.struck),
             "requests_seen": self._api.requests_seen,
+            "blocked": self._api.blocklist.blocked(now_ms),
         }
 
     def _requests(self, query: _Query, body: bytes, now_ms: int) -> object:
@@ -209,8 +252,7 @@ class Control:
     def _foreign_order(self, query: _Query, body: bytes, now_ms: int) -> object:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         account = self._account(msgspec.json.decode(fields.pop("key", msgspec.Raw(b'""')), type=str))
-        instruments = {symbol: pair.instrument for symbol, pair in self._engine.pairs.items()}
-        request = read_order(msgspec.json.encode(fields), instruments)
+        request = read_order(msgspec.json.encode(fields), self._engine.instruments)
         order = request if isinstance(request, Refusal) else self._engine.submit(account, request, now_ms)
         if isinstance(order, Refusal):
             raise ControlError(f"{order.message} ({order.code})")
@@ -219,13 +261,17 @@ class Control:
     def _cancel_order(self, query: _Query, body: bytes, now_ms: int) -> object:
         form = msgspec.json.decode(body, type=_CancelForm)
         owners = [self._account(form.key)] if form.key else list(self._engine.books.accounts.values())
-        owner = next((account for account in owners if form.id in account.orders), None)
-        if owner is None:
+        order = next((found for account in owners if (found := account.find(form.id)) is not None), None)
+        if order is None:
             raise ControlError(f"no order {form.id}", 404)
-        refusal = self._engine.cancel(owner, form.id, now_ms)
+        refusal = self._engine.cancel(order.account, order.id, now_ms)
         if refusal is not None:
             raise ControlError(f"{refusal.message} ({refusal.code})")
-        return {"id": form.id, "status": owner.orders[form.id].status.value}
+        return {"id": form.id, "status": order.status.value}
+
+    def _bust(self, query: _Query, body: bytes, now_ms: int) -> object:
+        trade_id = msgspec.json.decode(body, type=_BustForm).id
+        return {"taken_back": [_fill_state(fill) for fill in self._operations.bust(trade_id, now_ms)]}
 
     # --- faults, clock, market --------------------------------------------------------------------------------
 
@@ -249,6 +295,24 @@ class Control:
             raise ControlError(f"no fault rule {query['id']}", 404)
         return self._faults(query, body, now_ms)
 
+    def _block(self, query: _Query, body: bytes, now_ms: int) -> object:
+        form, blocklist = msgspec.json.decode(body, type=_BlockForm), self._api.blocklist
+        if form.after is not None:
+            blocklist.after = form.after
+        if form.who is not None:
+            blocklist.block(form.who, now_ms, form.block_ms)
+        elif form.block_ms is not None:
+            blocklist.block_ms = form.block_ms
+        return self._blocks(now_ms)
+
+    def _unblock(self, query: _Query, body: bytes, now_ms: int) -> object:
+        self._api.blocklist.lift()
+        return self._blocks(now_ms)
+
+    def _blocks(self, now_ms: int) -> object:
+        blocklist = self._api.blocklist
+        return {"after": blocklist.after, "block_ms": blocklist.block_ms, "blocked": blocklist.blocked(now_ms)}
+
     def _clock(self, query: _Query, body: bytes, now_ms: int) -> object:
         self._api.skew_ms = msgspec.json.decode(body, type=_ClockForm).skew_ms
         return {"now_ms": now_ms, "skew_ms": self._api.skew_ms}
@@ -264,12 +328,19 @@ class Control:
             case None if form.symbol is not None:
                 self._market_pair(form, self._pair(form.symbol), now_ms)
             case _:
-                raise ControlError('give action "pause" or "resume", or a symbol with price or halted')
+                raise ControlError('give action "pause" or "resume", or a symbol and what is to become of it')
         return {"paused": market.paused, "prices": {s: _pair_state(p) for s, p in self._engine.pairs.items()}}
 
     def _market_pair(self, form: _MarketForm, pair: Pair, now_ms: int) -> None:
         if form.halted is not None:
             pair.halted = form.halted
+        symbol, operations = pair.instrument.symbol, self._operations
+        if form.cancel_only is not None:
+            operations.set_cancel_only(symbol, form.cancel_only, now_ms, status=form.status)
+        if form.delisted is not None:
+            (operations.delist if form.delisted else operations.relist)(symbol, now_ms)
+        if form.rules is not None:
+            operations.change_rules(symbol, now_ms, **form.rules.rules())
         if isinstance(form.price, str):
             self._engine.override_price(pair.instrument.symbol, _price(form.price, pair.instrument), now_ms)
         elif form.price is None:
@@ -318,6 +389,8 @@ def _pair_state(pair: Pair) -> dict[str, object]:
         "bid": None if bid is None else plain(bid),
         "ask": None if ask is None else plain(ask),
         "halted": pair.halted,
+        "cancel_only": pair.cancel_only,
+        "delisted": pair.delisted,
         "overridden": pair.price_override is not None,
     }
 

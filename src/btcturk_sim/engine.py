@@ -31,6 +31,7 @@ from btcturk_sim.events import (
     TradePrinted,
 )
 from btcturk_sim.fees import COMMISSION_DECIMALS, FeeSchedule, schedule_for
+from btcturk_sim.instruments import normalize_symbol
 from btcturk_sim.market import Market, StepPrice
 from btcturk_sim.money import (
     ONE,
@@ -109,6 +110,8 @@ class Engine:
         #: (due time, order id, order): cancels asked for and not yet in effect.
         self._cancels: list[tuple[int, int, Order]] = []
         source = market.source
+        #: The rules of every listed pair, as new orders are judged by.
+        self.instruments = {one.symbol: one for one in source.instruments}
         noise = noise_table(seed)
         self.pairs = {
             one.symbol: Pair(one, source.opening_price(one.symbol), options=self.options.book, noise=noise,
@@ -122,6 +125,11 @@ class Engine:
             self._open_account(account)
         self.advance(now_ms)
 
+    def known(self, symbol: str) -> Pair | None:
+        """The pair of this name, however it is written, if it is listed."""
+        pair = self.pairs.get(normalize_symbol(symbol))
+        return None if pair is None or pair.delisted else pair
+
     # --- time -------------------------------------------------------------------------------------------------
 
     @exact
@@ -133,8 +141,8 @@ class Engine:
             if cancel_ms is not None and cancel_ms <= now_ms and (step_ms is None or cancel_ms <= step_ms):
                 order = heapq.heappop(self._cancels)[2]
                 if order.status.is_open:
-                    self._end(order, Status.CANCELED, cancel_ms)
-                    self._settle()
+                    self.end(order, Status.CANCELED, cancel_ms)
+                    self.settle()
             elif step_ms is not None and step_ms <= now_ms:
                 self._take_step(step_ms)
             else:
@@ -145,17 +153,19 @@ class Engine:
         prices = self.market.step()
         for symbol, step in prices.items():
             self._move(self.pairs[symbol], step, time_ms)
-        self._settle()
+        self.settle()
         if self.listeners:
             seen = {symbol: pair.price for symbol, pair in self.pairs.items()}
-            self._tell(MarketStepped(time_ms, self.market.bar_index, self.market.step_in_bar,
+            self.tell(MarketStepped(time_ms, self.market.bar_index, self.market.step_in_bar,
                                      self.market.market_time_ms, seen))  # fmt: skip
 
     def _move(self, pair: Pair, step: StepPrice, time_ms: int) -> None:
+        if pair.rules_changed:
+            step = pair.fitted(step)
         taker = pair.move(step, time_ms)
         if step.flow and pair.price_override is None:
             self._print(pair, pair.price, step.flow, taker, time_ms)
-        if not pair.halted:
+        if pair.is_trading:
             if len(pair.clients):
                 self._trade_through(pair, step.flow, time_ms)
                 self._uncross(pair, time_ms)
@@ -165,8 +175,20 @@ class Engine:
     # --- what accounts do -------------------------------------------------------------------------------------
 
     @exact
-    def submit(self, account: Account, request: OrderRequest, now_ms: int) -> Order | Refusal:
-        """Accept the order and match it, or say which rule it breaks."""
+    def submit(
+        self,
+        account: Account,
+        request: OrderRequest,
+        now_ms: int,
+        *,
+        wire_id: int | None = None,
+        cancel_after_ms: int | None = None,
+    ) -> Order | Refusal:
+        """Accept the order and match it, or say which rule it breaks.
+
+        `wire_id` shows the order under an id that was used before. With `cancel_after_ms` the exchange accepts the
+        order but never lets it into the book, and cancels it that much later.
+        """
         self.advance(now_ms)
         pair = self.pairs[request.instrument.symbol]
         refusal = objection(request, pair)
@@ -176,12 +198,15 @@ class Engine:
         refusal = refusal or self._funds_refusal(account, need_asset, need, now_ms)
         if refusal is not None:
             return refusal
-        order = self._accept(account, request, need, now_ms)
-        if request.method.is_stop:
+        order = self._accept(account, request, need, now_ms, wire_id)
+        if cancel_after_ms is not None:
+            heapq.heappush(self._cancels, (now_ms + cancel_after_ms, order.id, order))
+            self.advance(now_ms)
+        elif request.method.is_stop:
             pair.stops.append(order)
         else:
             self._execute(pair, order, now_ms)
-        self._settle()
+        self.settle()
         return order
 
     @exact
@@ -218,7 +243,7 @@ class Engine:
         account.transfers.append(transfer)
         self.books.post(account, asset, change, ZERO, now_ms)
         self.books.post_outside(asset, change)
-        self._settle()
+        self.settle()
         return transfer
 
     @exact
@@ -229,10 +254,10 @@ class Engine:
         pair.price_override = price
         if price is not None:
             pair.refresh(price)
-            if not pair.halted:
+            if pair.is_trading:
                 self._uncross(pair, now_ms)
                 self._trigger_stops(pair, now_ms)
-            self._settle()
+            self.settle()
 
     @exact
     def settle_everything(self, now_ms: int) -> None:
@@ -240,9 +265,9 @@ class Engine:
         self.advance(now_ms)
         for due_ms, _, order in sorted(self._cancels, key=lambda entry: entry[:2]):
             if order.status.is_open:
-                self._end(order, Status.CANCELED, min(due_ms, now_ms))
+                self.end(order, Status.CANCELED, min(due_ms, now_ms))
         self._cancels.clear()
-        self._settle()
+        self.settle()
 
     # --- acceptance -------------------------------------------------------------------------------------------
 
@@ -253,9 +278,9 @@ class Engine:
             return instrument.base, request.quantity
         if not request.method.has_price:
             return instrument.quote, request.quantity
-        return instrument.quote, self._hold(instrument.quote, request.price or ZERO, request.quantity, maker=False)
+        return instrument.quote, self.hold_for(instrument.quote, request.price or ZERO, request.quantity, maker=False)
 
-    def _hold(self, quote: str, price: Decimal, quantity: Decimal, *, maker: bool) -> Decimal:
+    def hold_for(self, quote: str, price: Decimal, quantity: Decimal, *, maker: bool) -> Decimal:
         schedule = self._fees[quote]
         rate = schedule.maker if maker else schedule.taker
         return round_up(price * quantity * (ONE + rate.hold_rate), WIRE_DECIMALS)
@@ -271,7 +296,9 @@ class Engine:
             usable -= sum((amount for _, what, amount in account.just_filled if what == asset), ZERO)
         return FAILED_ORDER_WITH_OPEN_ORDERS if usable < need else None
 
-    def _accept(self, account: Account, request: OrderRequest, hold: Decimal, now_ms: int) -> Order:
+    def _accept(
+        self, account: Account, request: OrderRequest, hold: Decimal, now_ms: int, wire_id: int | None = None
+    ) -> Order:
         budget = None
         left = request.quantity
         if request.side is Side.BUY and not request.method.has_price:
@@ -293,15 +320,18 @@ class Engine:
             updated_ms=now_ms,
             left=left,
             budget=budget,
+            wire_id=wire_id or self._next_order_id,
         )
         self._next_order_id += 1
+        if wire_id is not None:
+            account.reused[wire_id] = order
         order.changed(now_ms, Status.UNTOUCHED)
         account.orders[order.id] = account.open_orders[order.id] = order
         if self.options.unique_client_ids:
             account.client_ids.add(order.client_id)
         order.hold = hold
         self.books.post(account, order.hold_asset, -hold, hold, now_ms)
-        self._tell(OrderInserted(order, now_ms))
+        self.tell(OrderInserted(order, now_ms))
         return order
 
     def _guid(self) -> str:
@@ -317,11 +347,13 @@ class Engine:
             return
         if order.method is Method.LIMIT:
             if order.side is Side.BUY:
-                self._set_hold(order, self._hold(order.instrument.quote, order.price, order.left, maker=True), now_ms)
+                self._set_hold(
+                    order, self.hold_for(order.instrument.quote, order.price, order.left, maker=True), now_ms
+                )
             order.resting = True
             pair.clients.add(order)
         else:
-            self._end(order, Status.CANCELED, now_ms)
+            self.end(order, Status.CANCELED, now_ms)
 
     def _limit_price(self, pair: Pair, order: Order) -> Decimal | None:
         """The worst price the order takes: its own, or for market orders 5 % from the best at submission."""
@@ -357,7 +389,8 @@ class Engine:
         """Trade once at `price`; False when the order has come to its end by dust."""
         scale = order.instrument.quantity_scale
         if resting is not None:
-            quantity = min(resting.left, round_down(self._wanted(order, price), scale))
+            wanted = self._wanted(order, price)
+            quantity = min(resting.left, wanted if order.budget is None else round_down(wanted, scale))
         else:
             assert level is not None
             if order.budget is None and decimals_of(level.quantity) > scale:
@@ -368,13 +401,13 @@ class Engine:
             quantity = min(level.quantity, self._wanted(order, price))
         if quantity <= 0:
             if order.budget is not None:
-                self._end(order, Status.CLOSED if order.filled else Status.CANCELED, now_ms)
+                self.end(order, Status.CLOSED if order.filled else Status.CANCELED, now_ms)
             return False
         if resting is not None:
-            self._fill(resting, quantity, price, maker=True, now_ms=now_ms)
+            self._fill(resting, quantity, price, maker=True, now_ms=now_ms, match_id=self._next_public_id)
         elif level is not None:
             level.quantity -= quantity
-        self._fill(order, quantity, price, maker=False, now_ms=now_ms)
+        self._fill(order, quantity, price, maker=False, now_ms=now_ms, match_id=self._next_public_id)
         self._print(pair, price, quantity, order.side, now_ms)
         return True
 
@@ -398,7 +431,8 @@ class Engine:
                 quantity = min(order.left, flow)
                 if quantity <= 0:
                     break
-                self._fill(order, quantity, order.price, maker=True, now_ms=now_ms)
+                # The public saw it as a part of the bar's own flow.
+                self._fill(order, quantity, order.price, maker=True, now_ms=now_ms, match_id=None)
                 flow -= quantity
 
     def _uncross(self, pair: Pair, now_ms: int) -> None:
@@ -413,7 +447,7 @@ class Engine:
                 if quantity == 0:
                     level.quantity = ZERO
                     continue
-                self._fill(order, quantity, order.price, maker=True, now_ms=now_ms)
+                self._fill(order, quantity, order.price, maker=True, now_ms=now_ms, match_id=self._next_public_id)
                 self._print(pair, order.price, quantity, side.opposite, now_ms)
 
     def _trigger_stops(self, pair: Pair, now_ms: int) -> None:
@@ -425,7 +459,7 @@ class Engine:
         ]  # fmt: skip
         for stop in due:
             hold = stop.hold
-            self._end(stop, Status.CANCELED, now_ms)
+            self.end(stop, Status.CANCELED, now_ms)
             request = OrderRequest(
                 instrument=stop.instrument, side=stop.side, quantity=stop.quantity,
                 method=Method.LIMIT if stop.method is Method.STOP_LIMIT else Method.MARKET,
@@ -435,7 +469,16 @@ class Engine:
 
     # --- consequences -----------------------------------------------------------------------------------------
 
-    def _fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool, now_ms: int) -> None:
+    def _fill(
+        self,
+        order: Order,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        maker: bool,
+        now_ms: int,
+        match_id: int | None,
+    ) -> None:
         """Book one match on one order: balances, hold, commission, state, trade list."""
         instrument, account = order.instrument, order.account
         base, quote = instrument.base, instrument.quote
@@ -451,7 +494,7 @@ class Engine:
             order.left = max(ZERO, order.left - quantity)
         if order.side is Side.BUY:
             if order.budget is None:
-                hold = self._hold(quote, order.price, order.left, maker=order.resting)
+                hold = self.hold_for(quote, order.price, order.left, maker=order.resting)
             else:
                 hold = max(ZERO, order.hold - gross - fee - tax)
             released = order.hold - hold
@@ -481,23 +524,23 @@ class Engine:
             account.just_filled.append((now_ms, gained, amount))
         if order.first_fill_price is None:
             order.first_fill_price = price
-        fill = Fill(self._next_trade_id, order.id, order.client_id, instrument, order.side, now_ms, quantity, price,
-                    fee, tax, maker)  # fmt: skip
+        fill = Fill(self._next_trade_id, order.wire_id, order.client_id, instrument, order.side, now_ms, quantity,
+                    price, fee, tax, maker, match_id, order)  # fmt: skip
         self._next_trade_id += 1
         account.remember_fill(fill)
         if (order.budget is None and order.left == 0) or order.budget == 0:
-            self._end(order, Status.CLOSED, now_ms)
+            self.end(order, Status.CLOSED, now_ms)
         else:
             order.changed(now_ms, Status.PARTIAL)
-        self._tell(OrderMatched(account, order, fill))
+        self.tell(OrderMatched(account, order, fill))
 
-    def _end(self, order: Order, status: Status, now_ms: int) -> None:
+    def end(self, order: Order, status: Status, now_ms: int) -> None:
         """Close the order's life: out of the book, out of the open orders, its hold free again."""
         pair = self.pairs[order.instrument.symbol]
         if order.resting:
             pair.clients.remove(order)
             order.resting = False
-        elif order.method.is_stop:
+        elif order.method.is_stop and order in pair.stops:
             pair.stops.remove(order)
         self._set_hold(order, ZERO, now_ms)
         if status is Status.CLOSED:
@@ -505,7 +548,7 @@ class Engine:
         order.changed(now_ms, status)
         order.account.remember_ended(order)
         if status is Status.CANCELED:
-            self._tell(OrderDeleted(order, now_ms))
+            self.tell(OrderDeleted(order, now_ms))
 
     def _set_hold(self, order: Order, hold: Decimal, now_ms: int) -> None:
         released = order.hold - hold
@@ -519,11 +562,11 @@ class Engine:
         self._next_public_id += 1
         pair.trades.append(trade)
         if self.listeners:
-            self._tell(TradePrinted(pair.instrument.symbol, trade))
+            self.tell(TradePrinted(pair.instrument.symbol, trade))
 
     # --- books ------------------------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         try:
             self.books.settle_step()
         except ConservationError as error:
@@ -558,6 +601,6 @@ class Engine:
             if pair.instrument.quote != "TRY":
                 pair.depth_quote = divide_down(pair.depth_quote, rate, 2)
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)

@@ -37,6 +37,16 @@ class OrderDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class TradeBusted:
+    """The exchange took one account's side of a match back; order and balances already show it."""
+
+    account: Account
+    order: Order | None
+    fill: Fill
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TradePrinted:
     """A trade the public sees, by clients or by the rest of the world."""
 
@@ -55,5 +65,5 @@ class MarketStepped:
     prices: Mapping[str, Decimal]
 
 
-Event = OrderInserted | OrderMatched | OrderDeleted | TradePrinted | MarketStepped
+Event = OrderInserted | OrderMatched | OrderDeleted | TradeBusted | TradePrinted | MarketStepped
 Listener = Callable[[Event], None]

@@ -4,6 +4,8 @@ A rule names a kind, which requests it meets, and how often. Kinds fall in three
 
 before the act  (the exchange never sees the request)
     lost_before          connection closed without an answer
+    half_open            {acted: false}              no answer, and the connection stays open
+    reset                {acted: false}              the connection is broken (RST) without an answer
     status_before        {status, body?}             5xx answered, nothing done
     html_before          {status}                    a proxy's HTML page instead of JSON
     rate_limited         {retry_after?, policy?}     429, whatever the quota says; retry_after null leaves it out
@@ -11,6 +13,9 @@ before the act  (the exchange never sees the request)
     delay_before         {delay_ms}                  the request arrives late: acted on after the delay
 after the act  (it was done; the answer suffers)
     lost_after           connection closed without an answer
+    half_open            {acted?: true}              no answer, the connection stays open until the client closes it
+    reset                {acted?: true}              the connection is broken (RST) without an answer
+    slow_body            {over_ms}                   the body comes byte by byte, the last one `over_ms` later
     status_after         {status, body?}
     html_after           {status}
     truncated            {cut_at?}                   half the body, or `cut_at` bytes, then a closed connection
@@ -23,6 +28,16 @@ while acting
     hide_new             {lag_ms}                    lists leave out orders and trades younger than `lag_ms`
     cancel_lost          the cancel is answered with success and forgotten
     duplicate            the request is carried out twice, answered once
+while acting, where there is something to spoil: a rule that finds nothing does not strike and is not used up
+    accepted_then_canceled {after_ms?}               a new order is accepted, never reaches the book, and is Canceled
+                                                     at once or that much later
+    id_reused            {age_ms?}                   a new order gets the id of the account's order that ended longest
+                                                     ago (at least `age_ms` ago); answers and lists show it, reads and
+                                                     cancels by this id find the new one
+    rows_missing         {seed?} or {start?, rows}   a list of orders, trades or transfers leaves out a run of rows:
+                                                     drawn from `seed`, or `rows` of them from row `start` (0)
+    shifted_page         {rows?}                     a page after the first (`page` of allOrders, `endDate` of trades)
+                                                     begins one row (or `rows`) earlier, as if new ones had come
 """
 
 from __future__ import annotations
@@ -40,6 +55,10 @@ from btcturk_sim.wire import JSON_TYPE, Delivery, Request, Response, Transport, 
 HTML = (
     '<!DOCTYPE html>\n<html lang="en-US"><head><title>api.btcturk.com | {status}: {text}</title></head>\n'
     "<body><h1>{text}</h1><p>Error code {status}</p><p>Cloudflare Ray ID: 8f0c0ffee0000000</p></body></html>\n"
+)
+_DENIED = (
+    '<!DOCTYPE html>\n<html lang="en-US"><head><title>Access denied | api.btcturk.com used Cloudflare to restrict '
+    "access</title></head>\n<body><h1>Error 1006</h1><p>Access denied</p></body></html>\n"
 )
 _HTML_TEXTS = {502: "Bad gateway", 503: "Service unavailable", 504: "Gateway time-out", 520: "Web server is unknown"}
 
@@ -69,11 +88,20 @@ class Kind(StrEnum):
     HIDE_NEW = "hide_new"
     CANCEL_LOST = "cancel_lost"
     DUPLICATE = "duplicate"
+    ACCEPTED_THEN_CANCELED = "accepted_then_canceled"
+    ID_REUSED = "id_reused"
+    ROWS_MISSING = "rows_missing"
+    SHIFTED_PAGE = "shifted_page"
+    HALF_OPEN = "half_open"
+    RESET = "reset"
+    SLOW_BODY = "slow_body"
 
 
 _BEFORE = {Kind.LOST_BEFORE, Kind.STATUS_BEFORE, Kind.HTML_BEFORE, Kind.RATE_LIMITED, Kind.UNAUTHORIZED,
            Kind.DELAY_BEFORE}  # fmt: skip
-_WHILE = {Kind.LAG, Kind.HIDE_NEW, Kind.CANCEL_LOST, Kind.DUPLICATE}
+#: Kinds that need something to spoil: an accepted order, an ended one, rows, a second page.
+SELECTIVE = frozenset({Kind.ACCEPTED_THEN_CANCELED, Kind.ID_REUSED, Kind.ROWS_MISSING, Kind.SHIFTED_PAGE})
+_WHILE = {Kind.LAG, Kind.HIDE_NEW, Kind.CANCEL_LOST, Kind.DUPLICATE, *SELECTIVE}
 
 #: Parameters of each kind: name → (type, whether it must be given).
 _PARAMS: Mapping[Kind, Mapping[str, tuple[type, bool]]] = {
@@ -91,6 +119,13 @@ _PARAMS: Mapping[Kind, Mapping[str, tuple[type, bool]]] = {
     Kind.RAW_BODY: {"body": (str, True), "status": (int, False), "content_type": (str, False)},
     Kind.LAG: {"lag_ms": (int, True)},
     Kind.HIDE_NEW: {"lag_ms": (int, True)},
+    Kind.ACCEPTED_THEN_CANCELED: {"after_ms": (int, False)},
+    Kind.ID_REUSED: {"age_ms": (int, False)},
+    Kind.ROWS_MISSING: {"seed": (int, False), "start": (int, False), "rows": (int, False)},
+    Kind.SHIFTED_PAGE: {"rows": (int, False)},
+    Kind.HALF_OPEN: {"acted": (bool, False)},
+    Kind.RESET: {"acted": (bool, False)},
+    Kind.SLOW_BODY: {"over_ms": (int, True)},
 }
 
 
@@ -110,6 +145,8 @@ class FaultRule:
 
     @property
     def phase(self) -> Phase:
+        if self.params.get("acted") is False:
+            return Phase.BEFORE
         return Phase.BEFORE if self.kind in _BEFORE else Phase.WHILE if self.kind in _WHILE else Phase.AFTER
 
     def meets(self, request: Request) -> bool:
@@ -209,6 +246,18 @@ class FaultRegistry:
                     self._rules.pop(rule.id, None)
         return struck
 
+    def take_back(self, rule: FaultRule) -> None:
+        """The strike found nothing to spoil: it did not happen."""
+        rule.hits -= 1
+        self.struck[rule.kind.value] -= 1
+        if not self.struck[rule.kind.value]:
+            del self.struck[rule.kind.value]
+        if rule.count is not None:
+            rule.count += 1
+            if rule.id not in self._rules:
+                # Just used up: it takes its place again, for rules strike in the order of their making.
+                self._rules = dict(sorted((self._rules | {rule.id: rule}).items()))
+
 
 def _error_body(rule: FaultRule) -> bytes:
     body = rule.params.get("body")
@@ -225,12 +274,21 @@ def _html(rule: FaultRule) -> Response:
     )
 
 
+def access_denied() -> Response:
+    """What a blocked address is told: not by the exchange, but by what stands before it."""
+    return Response(403, _DENIED.encode(), (("Content-Type", "text/html; charset=UTF-8"),))
+
+
 def answer_before(rule: FaultRule) -> Response:
     """The answer to a request the exchange never sees."""
     name = rule.kind.value
     match rule.kind:
         case Kind.LOST_BEFORE:
             return Response(0, b"", (), Transport(Delivery.DROP), name)
+        case Kind.HALF_OPEN:
+            return Response(0, b"", (), Transport(Delivery.HANG), name)
+        case Kind.RESET:
+            return Response(0, b"", (), Transport(Delivery.RESET), name)
         case Kind.DELAY_BEFORE:
             return Response(0, b"", (), Transport(Delivery.DEFER, delay_ms=rule.params["delay_ms"]), name)
         case Kind.STATUS_BEFORE:
@@ -257,6 +315,13 @@ def alter_after(rule: FaultRule, request: Request, response: Response) -> Respon
     match rule.kind:
         case Kind.LOST_AFTER:
             return response.via(replace(response.transport, delivery=Delivery.DROP), name)
+        case Kind.HALF_OPEN:
+            return response.via(replace(response.transport, delivery=Delivery.HANG), name)
+        case Kind.RESET:
+            return response.via(replace(response.transport, delivery=Delivery.RESET), name)
+        case Kind.SLOW_BODY:
+            spread_ms = rule.params["over_ms"]
+            return response.via(replace(response.transport, delivery=Delivery.DRIBBLE, spread_ms=spread_ms), name)
         case Kind.STATUS_AFTER:
             return Response(rule.params["status"], _error_body(rule), transport=response.transport, fault=name)
         case Kind.HTML_AFTER:

@@ -2,6 +2,8 @@
 
 The table is the exchange's own page. An order endpoint has two quotas (10 in 1 s and 300 in 60 s), each under
 both policies; the request counts in all buckets unless one of them is blocked.
+
+Apart from quotas, whoever sends more than 50 unauthorised requests in a row is blocked altogether (`Blocklist`).
 """
 
 from __future__ import annotations
@@ -144,3 +146,57 @@ class RateLimiter:
         elif now_ms - bucket.opened_ms >= quota.period_s * 1000:
             bucket.opened_ms, bucket.count = now_ms, 0
         return bucket
+
+
+class Blocklist:
+    """Who may not ask anything for a while, after too many 401 in a row.
+
+    The documentation says "more than 50" and nothing of how long or what is answered. `after` 0 switches the rule
+    off; both numbers may be changed at any time. An authorised request ends a row; public ones neither end nor
+    lengthen it.
+    """
+
+    def __init__(self, mode: LimitsMode, *, accounts: int, after: int, block_ms: int) -> None:
+        self.after = after
+        self.block_ms = block_ms
+        self._by_key = accounts > 1 and not mode.by_ip
+        #: Who sent unauthorised requests of late, and how many in a row.
+        self.in_a_row: dict[str, int] = {}
+        #: Who is or was blocked until when.
+        self.until_ms: dict[str, int] = {}
+
+    def who(self, client_ip: str, key: str | None) -> str:
+        """Whom the rule counts: an address, or a key where several accounts share one address."""
+        return (key or client_ip) if self._by_key else client_ip
+
+    def holds(self, client_ip: str, key: str | None, now_ms: int) -> bool:
+        who = self.who(client_ip, key)
+        until_ms = self.until_ms.get(who)
+        if until_ms is not None and until_ms <= now_ms:
+            del self.until_ms[who]
+            return False
+        return until_ms is not None
+
+    def admitted(self, client_ip: str, key: str | None) -> None:
+        """An authorised request: the row ends."""
+        self.in_a_row.pop(self.who(client_ip, key), None)
+
+    def refused(self, client_ip: str, key: str | None, now_ms: int) -> None:
+        """An unauthorised request: one more in a row."""
+        who = self.who(client_ip, key)
+        count = self.in_a_row[who] = self.in_a_row.get(who, 0) + 1
+        if 0 < self.after < count:
+            self.block(who, now_ms)
+
+    def block(self, who: str, now_ms: int, block_ms: int | None = None) -> None:
+        """Block an address (or key) now, for `block_ms` or as long as the rule says."""
+        self.in_a_row.pop(who, None)
+        self.until_ms[who] = now_ms + (self.block_ms if block_ms is None else block_ms)
+
+    def lift(self) -> None:
+        self.in_a_row.clear()
+        self.until_ms.clear()
+
+    def blocked(self, now_ms: int) -> dict[str, int]:
+        """Who is blocked until when."""
+        return {who: until_ms for who, until_ms in self.until_ms.items() if until_ms > now_ms}

@@ -102,4 +102,5 @@ def plain(value: Decimal) -> str:
 
 def padded(value: Decimal, places: int) -> str:
     """The text with exactly `places` decimals; the value must fit, nothing is rounded here."""
-    return format(value.quantize(_STEPS[places], context=MONEY), "f")
+    step = _STEPS[places]
+    return format(value if value.same_quantum(step) else value.quantize(step, context=MONEY), "f")

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from btcturk_sim.instruments import Instrument, normalize_symbol
-from btcturk_sim.orders import FAILED_ORDER_PARAMETER, Method, OrderRequest, Refusal, Side
+from btcturk_sim.orders import FAILED_ORDER_PARAMETER, Method, OrderRequest, Refusal, Side, pair_unknown
 
 INVALID_REQUEST_ERROR: Final = Refusal("INVALID_REQUEST_ERROR", 1037)
 _NUMBER: Final = re.compile(r"\d{0,12}(\.\d{1,16})?")
@@ -43,7 +43,7 @@ def read_order(body: bytes, instruments: Mapping[str, Instrument]) -> OrderReque
             return INVALID_REQUEST_ERROR
         instrument = instruments.get(normalize_symbol(symbol))
         if instrument is None:
-            return Refusal(f"Pair {symbol} does not exists.", 1037)
+            return pair_unknown(symbol)
         side = _SIDES.get((_text(fields, "ordertype") or "").lower())
         method = _METHODS.get((_text(fields, "ordermethod") or "").lower())
         quantity = _number(fields, "quantity")

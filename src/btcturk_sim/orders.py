@@ -1,7 +1,8 @@
 """Orders, fills and refusals: the nouns every other module speaks of.
 
 An order is Untouched, then perhaps Partial, and ends Closed (completely filled) or Canceled. There is no
-rejected order: what is refused never gets an id. A cancel is asked for at one time and takes effect at a later
+rejected order: what is refused never gets an id. Only a bust changes an order that has ended: what it had filled
+becomes less, and Closed becomes Canceled. A cancel is asked for at one time and takes effect at a later
 one; until then the order is open and may fill.
 """
 
@@ -79,8 +80,13 @@ BALANCE_NOT_ENOUGH = Refusal("BALANCE_NOT_ENOUGH", 1055)
 NO_ORDER_MATCHES_YOUR_REQUEST = Refusal("NO_ORDER_MATCHES_YOUR_REQUEST", 1052)
 ORDER_COULD_NOT_BE_CANCELED = Refusal("ORDER_COULD_NOT_BE_CANCELED", 1051)
 ORDER_CANCEL_BLOCKED = Refusal("ORDER_CANCEL_BLOCKED", 1053)  # number not known; only the text is documented
+FAILED_LIMIT_ORDER = Refusal("FAILED_LIMIT_ORDER", 1120)
 SYSTEM_UNDER_MAINTENANCE = Refusal("SYSTEM_UNDER_MAINTENANCE", 1216)
 CLIENT_ID_NOT_UNIQUE = Refusal("FAILED_ORDER_PARAMETER", 1121)
+
+
+def pair_unknown(symbol: str) -> Refusal:
+    return Refusal(f"Pair {symbol} does not exists.", 1037)  # sic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,8 @@ class Order:
     ended_ms: int | None = None
     first_fill_price: Decimal | None = None
     filled: Decimal = ZERO
+    #: The id that the wire shows: its own, unless the exchange gave it one that was used before.
+    wire_id: int = 0
     #: (time, left, status) after each change, so that a lagging list can show the past.
     history: list[tuple[int, Decimal, Status]] = field(default_factory=list)
 
@@ -162,7 +170,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One trade as one account sees it. Fee and tax are positive here; the wire shows them negative."""
+    """One trade as one account sees it. Fee and tax are positive here; the wire shows them negative.
+
+    `order_id` is the order's `wire_id`.
+    """
 
     id: int
     order_id: int
@@ -175,3 +186,6 @@ class Fill:
     fee: Decimal
     tax: Decimal
     maker: bool
+    #: Number of the public trade it was part of; both sides share it where clients trade with each other.
+    match_id: int | None = None
+    order: Order | None = field(default=None, repr=False, compare=False)

@@ -11,7 +11,7 @@ from btcturk_sim.book import BookOptions, ClientBook, SyntheticBook, merged_leve
 from btcturk_sim.candles import Chart, Day
 from btcturk_sim.instruments import BAND_FACTOR, Instrument
 from btcturk_sim.market import StepPrice
-from btcturk_sim.money import ZERO
+from btcturk_sim.money import ZERO, round_down
 from btcturk_sim.orders import Order, Side
 
 PUBLIC_TRADES_MAX: Final = 50
@@ -44,7 +44,15 @@ class Pair:
         self.last = price
         self.clients = ClientBook()
         self.stops: list[Order] = []
+        #: Maintenance: nothing trades, neither orders nor cancels are taken.
         self.halted = False
+        #: Nothing trades and no order is taken, but cancels are.
+        self.cancel_only = False
+        #: The exchange does not know the pair any more.
+        self.delisted = False
+        #: What exchangeinfo says of it; no other text than this has been seen of the real exchange.
+        self.status = "TRADING"
+        self.rules_changed = False
         self.price_override: Decimal | None = None
         self.trades: deque[PublicTrade] = deque(maxlen=PUBLIC_TRADES_MAX)
         self.chart = Chart()
@@ -56,6 +64,10 @@ class Pair:
         self._steps = 0
         self._bar_volume = ZERO
         self._book: SyntheticBook | None = None
+
+    @property
+    def is_trading(self) -> bool:
+        return not (self.halted or self.cancel_only or self.delisted)
 
     @property
     def price_max(self) -> Decimal:
@@ -74,6 +86,25 @@ class Pair:
                 self._steps * 31 + self._salt,
             )  # fmt: skip
         return self._book
+
+    def take_rules(self, instrument: Instrument) -> None:
+        """Judge new orders by these rules from now on; price and book follow them, resting orders do not."""
+        self.instrument = instrument
+        self.rules_changed = True
+        self.price = self._on_tick(self.price)
+        self.last = self._on_tick(self.last)
+        if self.price_override is not None:
+            self.price_override = self.price
+        self._book = None
+
+    def fitted(self, step: StepPrice) -> StepPrice:
+        """A step of a market that still walks by the pair's first rules, rounded to today's."""
+        return StepPrice(self._on_tick(step.price), round_down(step.flow, self.instrument.quantity_scale),
+                         step.bar_volume, step.opens_bar)  # fmt: skip
+
+    def _on_tick(self, price: Decimal) -> Decimal:
+        one = self.instrument
+        return max(one.price_step, round_down(price, one.price_scale if one.has_fraction else 0))
 
     def move(self, step: StepPrice, time_ms: int) -> Side:
         """Take the market's next price; returns the side of whoever moved it."""

@@ -9,6 +9,7 @@ from btcturk_sim.orders import (
     FAILED_INVALID_PRICE_SCALE,
     FAILED_INVALID_QUANTITY_SCALE,
     FAILED_INVALID_STOP_PRICE_SCALE,
+    FAILED_LIMIT_ORDER,
     FAILED_MARKET_ORDER,
     FAILED_MIN_TOTAL_AMOUNT,
     FAILED_ORDER_PARAMETER,
@@ -23,6 +24,7 @@ from btcturk_sim.orders import (
     OrderRequest,
     Refusal,
     Side,
+    pair_unknown,
 )
 from btcturk_sim.pair import Pair
 
@@ -39,8 +41,12 @@ _METHOD_NAMES = {
 def objection(request: OrderRequest, pair: Pair) -> Refusal | None:
     """The first rule the request breaks, funds aside; None if it breaks none."""
     instrument = pair.instrument
+    if pair.delisted:
+        return pair_unknown(instrument.symbol)
     if pair.halted:
         return SYSTEM_UNDER_MAINTENANCE
+    if pair.cancel_only:
+        return FAILED_LIMIT_ORDER if request.method.has_price else FAILED_MARKET_ORDER
     if _METHOD_NAMES[request.method] not in instrument.order_methods:
         return ORDER_METHOD_NOT_SUPPORTED
     if request.client_id is not None and len(request.client_id) > CLIENT_ID_LENGTH_MAX:

@@ -8,6 +8,8 @@ import gzip
 import ipaddress
 import logging
 import signal
+import socket
+import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +28,7 @@ _TICK_S: Final = 0.01
 _BLANKS: Final = b" " * 65_536
 _GZIP_FROM_BYTES: Final = 1024
 _SHUTDOWN_S: Final = 1.0
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -163,6 +166,12 @@ async def _deliver(http: web.BaseRequest, response: Response) -> web.StreamRespo
             return await _truncate(http, response)
         case Delivery.STREAM:
             return await _stream(http, response)
+        case Delivery.HANG:
+            return await _hang(http)
+        case Delivery.RESET:
+            return _reset(http)
+        case Delivery.DRIBBLE:
+            return await _dribble(http, response)
         case _:
             body, headers = response.body, {"Server": "cloudflare", **dict(response.headers)}
             if len(body) >= _GZIP_FROM_BYTES and "gzip" in http.headers.get("Accept-Encoding", ""):
@@ -178,6 +187,41 @@ async def _truncate(http: web.BaseRequest, response: Response) -> web.StreamResp
     await answer.write(response.body[: response.transport.cut_at])
     if http.transport is not None:
         http.transport.close()
+    return answer
+
+
+async def _hang(http: web.BaseRequest) -> web.StreamResponse:
+    """Nothing at all until the client has had enough; a server that stops cancels this wait."""
+    while http.transport is not None and not http.transport.is_closing():
+        await asyncio.sleep(_TICK_S)
+    return web.Response()
+
+
+def _reset(http: web.BaseRequest) -> web.StreamResponse:
+    """Closing a socket that may not linger sends RST instead of FIN."""
+    if http.transport is not None:
+        http.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        http.transport.abort()
+    return web.Response()
+
+
+async def _dribble(http: web.BaseRequest, response: Response) -> web.StreamResponse:
+    answer = web.StreamResponse(status=response.status, headers=dict(response.headers))
+    answer.content_length = length = len(response.body)
+    await answer.prepare(http)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    spread_s = response.transport.spread_ms / 1000
+    try:
+        for sent in range(length):
+            # The last byte is due at the end; where bytes are due faster than timers tick, some leave together.
+            wait_s = started + spread_s * (sent + 1) / length - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            await answer.write(response.body[sent : sent + 1])
+        await answer.write_eof()
+    except ConnectionError:
+        pass  # the client has had enough
     return answer
 
 

@@ -27,6 +27,7 @@ from btcturk_sim.errors import ConfigurationError
 from btcturk_sim.faults import FaultRegistry
 from btcturk_sim.market import AtEnd, Market
 from btcturk_sim.money import WIRE_DECIMALS, decimals_of
+from btcturk_sim.operations import Operations
 from btcturk_sim.record import Recorder
 
 _FIRST_USER_ID = 5_869_906
@@ -59,6 +60,7 @@ class Simulator:
         self.faults = FaultRegistry(self.options.seed)
         self.api = Api(self.engine, faults=self.faults, options=self.options.api)
         self.control = Control(self.api)
+        self.operations = Operations(self.engine)
         self.recorder: Recorder | None = None
         if self.options.record is not None:
             self.recorder = Recorder(self.options.record, self.engine, self.api)

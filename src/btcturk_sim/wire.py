@@ -45,6 +45,17 @@ class Delivery(StrEnum):
     TRUNCATE = "truncate"
     STREAM = "stream"
     DEFER = "defer"
+    HANG = "hang"
+    RESET = "reset"
+    DRIBBLE = "dribble"
+
+    @property
+    def is_silent(self) -> bool:
+        """Not one byte of the answer goes out."""
+        return self in _SILENT
+
+
+_SILENT: Final = frozenset((Delivery.DROP, Delivery.HANG, Delivery.RESET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +67,16 @@ class Transport:
     TRUNCATE  announce the whole body, send `cut_at` bytes of it, close
     STREAM    send spaces after the body until `stream_bytes` have gone out
     DEFER     nothing has been done yet: wait `delay_ms`, then hand the request in again with `resumed=True`
+    HANG      send nothing and keep the connection open until the client closes it
+    RESET     break the connection (RST) without an answer, after `delay_ms`
+    DRIBBLE   send the head at once and the body byte by byte, the last one `spread_ms` later
     """
 
     delivery: Delivery = Delivery.SEND
     delay_ms: int = 0
     cut_at: int = 0
     stream_bytes: int = 0
+    spread_ms: int = 0
 
 
 SEND: Final = Transport()

@@ -27,6 +27,11 @@ ACTIONS = st.one_of(
     st.tuples(st.just("withdraw"), KEYS, st.sampled_from(["TRY", "BTC", "ADA"]), st.integers(1, 10**6)),
     st.tuples(st.just("price"), PAIRS, st.one_of(st.none(), PRICE_BPS)),
     st.tuples(st.just("halt"), PAIRS, st.booleans()),
+    st.tuples(st.just("cancel_only"), PAIRS, st.booleans()),
+    st.tuples(st.just("delisted"), PAIRS, st.booleans()),
+    st.tuples(st.just("rules"), PAIRS, st.integers(0, 8), st.integers(0, 6), st.integers(1, 500)),
+    st.tuples(st.just("bust"), KEYS, st.integers(-9, 9)),
+    st.tuples(st.just("doomed"), KEYS, PAIRS, SIDES, PRICE_BPS, st.integers(110, 40_000), st.integers(0, 9_000)),
 )
 BARS = st.lists(st.tuples(PRICE_BPS, PRICE_BPS, st.integers(0, 3_000)), min_size=2, max_size=6)
 
@@ -49,6 +54,7 @@ class Player:
     def __init__(self, bench):
         self.bench = bench
         self.placed = []
+        self.busted = 0
 
     def near(self, symbol, bps):
         pair = self.bench.engine.pairs[symbol]
@@ -103,6 +109,30 @@ class Player:
         price = None if bps is None else str(self.near(symbol, bps))
         assert self.bench.control("POST", "/market", {"symbol": symbol, "price": price})[0] == 200
 
+    def cancel_only(self, symbol, on):
+        assert self.bench.control("POST", "/market", {"symbol": symbol, "cancel_only": on})[0] == 200
+
+    def delisted(self, symbol, gone):
+        assert self.bench.control("POST", "/market", {"symbol": symbol, "delisted": gone})[0] == 200
+
+    def rules(self, symbol, quantity_scale, price_scale, minimum):
+        rules = {"quantity_scale": quantity_scale, "price_scale": price_scale, "min_exchange_value": str(minimum)}
+        status, payload = self.bench.control("POST", "/market", {"symbol": symbol, "rules": rules})
+        assert status == 200, payload
+
+    def bust(self, key, index):
+        fills = self.bench.engine.books.accounts[key].fills
+        if fills:
+            trade_id = fills[index % len(fills)].id
+            status, payload = self.bench.control("POST", "/bust", {"id": trade_id})
+            assert status == 200 or "to give back" in payload["error"]
+            self.busted += status == 200
+
+    def doomed(self, key, symbol, side, bps, worth, after_ms):
+        self.bench.simulator.faults.add("accepted_then_canceled", after_ms=after_ms)
+        self.limit(key, symbol, side, bps, worth)
+        self.bench.simulator.faults.clear()
+
     def halt(self, symbol, halted):
         assert self.bench.control("POST", "/market", {"symbol": symbol, "halted": halted})[0] == 200
 
@@ -141,6 +171,7 @@ def test_a_long_and_busy_day_adds_up(make_bench, seed):
         lambda: ("cancel", key(), random.randint(-8, -1)),
         lambda: ("wait", random.randint(1, 20_000)),
         lambda: ("wait", random.randint(1, 20_000)),
+        lambda: ("bust", key(), random.randint(-20, -1)),
     ]
     key, pair, side = (partial(random.choice, of) for of in (("ALICE", "BOB"), ("BTCTRY", "ADATRY"), ("buy", "sell")))
     for _ in range(2_000):
@@ -148,6 +179,7 @@ def test_a_long_and_busy_day_adds_up(make_bench, seed):
     accounts = bench.control("GET", "/state")[1]["accounts"].values()
     fills = [fill for one in accounts for fill in one["fills"]]
     orders = [order for one in accounts for order in one["orders"]]
+    assert player.busted > 20
     assert sum(fill["maker"] for fill in fills) > 50
     assert sum(not fill["maker"] for fill in fills) > 100
     assert sum(order["method"].startswith("stop") and order["status"] == "Canceled" for order in orders) > 20

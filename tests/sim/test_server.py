@@ -147,6 +147,100 @@ def test_a_huge_answer_goes_on_beyond_8_megabytes(fresh):
     assert len(fresh.send("GET", "/api/v2/ticker").content) > 8_000_000
 
 
+@pytest.mark.parametrize("acted", [True, False])
+def test_a_half_open_connection_says_nothing_until_the_client_gives_up(fresh, acted):
+    before = len(fresh.orders())
+    fresh.control("POST", "/faults", {"kind": "half_open", "params": {"acted": acted}, "count": 1,
+                                      "match": {"method": "POST"}})  # fmt: skip
+    connection = fresh.connect()
+    connection.timeout = 0.4
+    with pytest.raises(TimeoutError):
+        fresh.send("POST", "/api/v1/order", LIMIT, connection=connection)
+    assert len(fresh.orders()) - before == acted
+    listed = fresh.control("GET", "/faults")
+    assert (listed["rules"], listed["struck"]["half_open"]) == ([], 1 + (not acted))
+    assert fresh.control("GET", "/requests")["requests"][-1]["status"] == 0
+    assert fresh.send("GET", "/api/v2/server/ping").status == 200
+
+
+def test_a_half_open_connection_does_not_keep_the_program_alive():
+    with program() as one:
+        one.control("POST", "/faults", {"kind": "half_open"})
+        with closing(one.connect()) as connection:
+            connection.request("GET", "/api/v2/server/ping")
+            time.sleep(0.1)
+            one.process.send_signal(signal.SIGTERM)
+            assert one.process.wait(timeout=5) == 0
+
+
+@pytest.mark.parametrize("acted", [True, False])
+def test_a_reset_is_rst_and_not_a_close(fresh, acted):
+    before = len(fresh.orders())
+    fresh.control("POST", "/faults", {"kind": "reset", "params": {"acted": acted}, "count": 1,
+                                      "match": {"method": "POST"}})  # fmt: skip
+    with pytest.raises(ConnectionResetError) as raised:
+        fresh.send("POST", "/api/v1/order", LIMIT)
+    # A mere close would be RemoteDisconnected, which is one of its kinds.
+    assert raised.type is ConnectionResetError
+    assert len(fresh.orders()) - before == acted
+
+
+def test_a_slow_body_comes_byte_by_byte(fresh):
+    whole = fresh.send("GET", "/api/v2/server/ping").content
+    fresh.control("POST", "/faults", {"kind": "slow_body", "params": {"over_ms": 400}, "count": 1,
+                                      "match": {"path": "/api/v2/"}})  # fmt: skip
+    started = time.monotonic()
+    with closing(fresh.connect()) as connection:
+        connection.request("GET", "/api/v2/server/ping")
+        response = connection.getresponse()
+        head_s = time.monotonic() - started
+        pieces = [(response.read(1), time.monotonic() - started) for _ in whole]
+    assert b"".join(byte for byte, _ in pieces) == whole
+    assert head_s < 0.2 < 0.39 < pieces[-1][1]
+    assert len({round(at_s, 2) for _, at_s in pieces}) >= len(whole) // 2
+
+
+def test_a_client_may_leave_in_the_middle_of_a_slow_body():
+    """No read of it takes long enough for a timeout: only a deadline for the whole answer ends it."""
+    with program() as one:
+        one.control("POST", "/faults", {"kind": "slow_body", "params": {"over_ms": 60_000}, "count": 1})
+        connection = one.connect()
+        connection.timeout = 0.5
+        with closing(connection):
+            connection.request("GET", "/api/v2/server/exchangeinfo")
+            assert len(connection.getresponse().read(20)) == 20
+        time.sleep(0.2)
+        assert one.send("GET", "/api/v2/server/ping").status == 200
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(timeout=5) == 0
+        assert "Traceback" not in one.process.stderr.read()
+
+
+def test_everything_can_be_done_to_a_running_exchange(fresh):
+    """Busts, phases, rules and faults on orders: by the control interface as in process."""
+    bought = json.loads(fresh.send("POST", "/api/v1/order", LIMIT | {"price": "9000000", "quantity": "0.0012"}).content)
+    trade = next(one for one in fresh.control("GET", "/state")["accounts"][KEY]["fills"]
+                 if one["order_id"] == bought["data"]["id"])  # fmt: skip
+    assert fresh.control("POST", "/bust", {"id": trade["id"]})["taken_back"][0]["id"] == trade["id"]
+    fresh.control("POST", "/faults", {"kind": "accepted_then_canceled", "count": 1})
+    order_id = json.loads(fresh.send("POST", "/api/v1/order", LIMIT).content)["data"]["id"]
+    assert json.loads(fresh.send("GET", f"/api/v1/order/{order_id}").content)["data"]["status"] == "Canceled"
+    for change, message in (
+        ({"cancel_only": True}, "FAILED_LIMIT_ORDER"),
+        ({"cancel_only": False, "rules": {"quantity_scale": 2}}, "FAILED_INVALID_QUANTITY_SCALE"),
+        ({"rules": {"quantity_scale": 8}, "delisted": True}, "Pair BTCTRY does not exists."),
+    ):
+        fresh.control("POST", "/market", {"symbol": "BTCTRY", **change})
+        assert json.loads(fresh.send("POST", "/api/v1/order", LIMIT).content)["message"] == message
+    fresh.control("POST", "/market", {"symbol": "BTCTRY", "delisted": False})
+    assert fresh.send("POST", "/api/v1/order", LIMIT).status == 200
+    fresh.control("POST", "/block", {"who": "127.0.0.1", "block_ms": 60_000})
+    assert fresh.send("GET", "/api/v2/ticker").status == 403
+    fresh.control("DELETE", "/block")
+    assert fresh.send("GET", "/api/v2/ticker").status == 200
+    assert fresh.control("GET", "/state")["conservation"] == "ok"
+
+
 def test_a_proxy_page_is_html(fresh):
     fresh.control("POST", "/faults", {"kind": "html_before", "params": {"status": 502}, "count": 1})
     response = fresh.send("GET", "/api/v2/ticker")

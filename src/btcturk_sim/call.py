@@ -1,0 +1,42 @@
+"""What a handler gets to see of a request, and the two shapes of its refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from btcturk_sim import codec
+from btcturk_sim.accounts import Account
+from btcturk_sim.orders import Refusal
+from btcturk_sim.spoils import UNSPOILED, Spoils
+from btcturk_sim.wire import Params, Request, Response, json_response
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler gets to see."""
+
+    request: Request
+    params: Params
+    now_ms: int
+    venue_ms: int
+    skew_ms: int
+    #: Trades up to this time are visible whatever the lag.
+    settled_ms: int
+    spoils: Spoils = UNSPOILED
+    lag_ms: int = 0
+    hide_ms: int = 0
+    cancel_lost: bool = False
+    authenticated: Account | None = None
+
+    @property
+    def account(self) -> Account:
+        assert self.authenticated is not None, "a private handler was reached without authentication"
+        return self.authenticated
+
+
+def refused(refusal: Refusal) -> Response:
+    return json_response(400, codec.failed(refusal.message, refusal.code))
+
+
+def order_refused(refusal: Refusal) -> Response:
+    return json_response(400, codec.order_failed(refusal.message, refusal.code))
