@@ -30,11 +30,13 @@ demo: $(VENV)/.run ## trade on a local BtcTurk for about two minutes and compare
 test: $(VENV)/.dev check ## every check and test, on every Python from 3.11 that this machine has
 	@tools/test_pythons.sh "$(VENV)"
 
-check: $(VENV)/.dev lint types ## lint, format, strict types, import contracts
+check: $(VENV)/.dev lint scan types ## lint, format, security scan, strict types, import contracts
 	@$(BIN)/lint-imports --no-cache
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check src tests benchmarks proof
 	@$(BIN)/ruff format --check -q src tests benchmarks proof
+scan: $(VENV)/.dev
+	@$(BIN)/bandit -q -r src -c pyproject.toml
 types: $(VENV)/.dev
 	@$(BIN)/mypy
 

@@ -3,7 +3,6 @@
     python -m proof ci                       all parts at the size of CI, and whether every demand is met
     python -m proof run PART [--count N] [--first K] [--workers W]
     python -m proof figures                  take the tally over into docs/figures.jsonl, write docs/figures.md
-    python -m proof check                    docs/figures.md says what docs/figures.jsonl says
 
 Every result is kept in .proof/tally.jsonl. Exit status 1 when something failed or a demand is not met.
 """
@@ -13,17 +12,21 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
 
 from proof import figures as pages
-from proof import tally
+from proof import seeds, tally
 from proof.plan import DEMANDS, PARTS
 from proof.result import Result
 from proof.run import Task, results
+
+#: What a line tells beside its counts; the rest stands in the tally.
+NOTES_TOLD: Final = 3
 
 
 @click.group()
@@ -35,7 +38,7 @@ def root() -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes at once; else one for each core.")
 def everything(workers: int | None) -> None:
     """All parts at the size of CI."""
-    tasks: list[Task] = [(part, arguments) for part in PARTS.values() for arguments in part.tasks()]
+    tasks: list[Task] = [(part, arguments) for part in PARTS.values() for arguments in part.ci_tasks()]
     seen = _play(tasks, workers)
     is_met = True
     for demand in DEMANDS:
@@ -43,7 +46,12 @@ def everything(workers: int | None) -> None:
         word = "" if demand.is_met(count) else f"  NOT MET: {'at most' if demand.is_limit else 'at least'} {demand.ci}"
         is_met = is_met and not word
         click.echo(f"{demand.goal:<4}{demand.what:<48}{count:>10,}{word}")
-    sys.exit(0 if is_met and not any(result.failures for result in seen) else 1)
+    for short in seeds.shortfalls(_summed(seen, "seeds")):
+        is_met = False
+        click.echo(f"worlds of faults: {short}")
+    failed = sum(len(result.failures) for result in seen)
+    click.echo(f"{failed} failures" if failed else "no failure")
+    sys.exit(0 if is_met and not failed else 1)
 
 
 @root.command("run")
@@ -64,16 +72,10 @@ def figures() -> None:
     """Take the tally over, and write the page of figures."""
     tally.append(tally.KEPT, tally.read(tally.LOCAL))
     tally.LOCAL.unlink(missing_ok=True)
-    pages.PAGE.write_text(pages.page(tally.read(tally.KEPT)), encoding="utf-8")
-    click.echo(f"wrote {pages.PAGE.relative_to(tally.ROOT)}")
-
-
-@root.command("check")
-def check() -> None:
-    """Whether the page of figures is what the kept tally gives."""
-    if pages.PAGE.read_text(encoding="utf-8") != pages.page(tally.read(tally.KEPT)):
-        click.echo("docs/figures.md differs from docs/figures.jsonl; «make figures» writes it again", err=True)
-        sys.exit(1)
+    kept = tally.read(tally.KEPT)
+    pages.PAGE.write_text(pages.page(kept), encoding="utf-8")
+    pages.README.write_text(pages.with_short(pages.README.read_text(encoding="utf-8"), kept), encoding="utf-8")
+    click.echo("wrote docs/figures.md and the figures of README.md")
 
 
 @root.command("one", hidden=True)
@@ -86,6 +88,14 @@ def one(part: str, arguments: str) -> None:
     click.echo(msgspec.json.encode(result).decode())
 
 
+def _summed(seen: Sequence[Result], part: str) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for result in seen:
+        if result.part == part:
+            sums.update(result.counts)
+    return sums
+
+
 def _play(tasks: Sequence[Task], workers: int | None) -> list[Result]:
     started, seen = time.monotonic(), []
     for done in results(tasks, workers):
@@ -93,7 +103,7 @@ def _play(tasks: Sequence[Task], workers: int | None) -> list[Result]:
         result = done.result
         seen.append(result)
         counts = ", ".join(f"{count:,} {key}" for key, count in result.counts.items() if ":" not in key)
-        notes = "".join(f"; {name} {text}" for name, text in result.notes.items())
+        notes = "".join(f"; {name} {text}" for name, text in list(result.notes.items())[:NOTES_TOLD])
         click.echo(
             f"[{time.monotonic() - started:4.0f} s] {result.part}: {counts or 'nothing'}{notes} ({done.wall_s:.0f} s)"
         )

@@ -10,6 +10,22 @@ from proof.plan import DEMANDS, PARTS, Demand
 from proof.tally import ROOT, Record, without_repeats
 
 PAGE: Final = ROOT / "docs" / "figures.md"
+README: Final = ROOT / "README.md"
+_BEGIN: Final = "<!-- figures: written by `make figures` -->\n"
+_END: Final = "<!-- end of figures -->"
+NOTES_MAX: Final = 8
+#: What the README shows: (goal, its demand's key, words for a stranger).
+_SHORT: Final = (
+    ("G1", "seeds", "worlds of random faults, each played from a seed"),
+    ("G2", "faults", "faults that struck in them"),
+    ("G3", "crashes", "crashes in them, each followed by a recovery"),
+    ("G3", "placements", "crashes placed at every point of every story, one after the other"),
+    ("G4", "kills", "`kill -9` of the real process while it trades"),
+    ("G5", "found", "deliberate mistakes planted in the code and found"),
+    ("G8", "power_losses", "power losses at any write or sync; failed: an acknowledged commit is lost"),
+    ("G9", "flips", "flips of the kill switch under load; failed: an order left after it"),
+    ("G11", "comparisons", "comparisons of books and venue; failed: they differ in the last digit"),
+)
 
 _HEAD: Final = """# Figures of the proof
 
@@ -41,6 +57,26 @@ def page(records: Sequence[Record]) -> str:
     )
 
 
+def short(records: Sequence[Record]) -> str:
+    """The few lines of the README: what was seen so far, with every version of the code."""
+    ever = without_repeats(records)
+    code = records[-1].code if records else ""
+    lines = ["| what was survived | so far | failed, latest code |", "| --- | ---: | ---: |"]
+    for goal, key, words in _SHORT:
+        demand = next(demand for demand in DEMANDS if (demand.goal, demand.key) == (goal, key))
+        failed = sum(len(one.result.failures) for one in ever if one.code == code and one.result.part in demand.parts)
+        lines.append(f"| {words} | {demand.seen([one.result for one in ever]):,} | {failed} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_short(readme: str, records: Sequence[Record]) -> str:
+    """The README with its few lines as they should be."""
+    before, _, rest = readme.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    assert after, "the README has lost the marks between which its figures stand"
+    return f"{before}{_BEGIN}{short(records)}{_END}{after}"
+
+
 def _row(demand: Demand, ours: Sequence[Record], ever: Sequence[Record]) -> str:
     seen = demand.seen([one.result for one in ours])
     total = demand.seen([one.result for one in ever])
@@ -61,6 +97,8 @@ def _notes(ours: Sequence[Record]) -> str:
     """What is no sum, of the latest run of each part."""
     notes: dict[tuple[str, str], str] = {}
     for one in ours:
+        if len(one.result.notes) > NOTES_MAX:
+            continue  # a list with a page of its own
         for name, text in one.result.notes.items():
             notes[one.result.part, name] = text
     if not notes:

@@ -22,6 +22,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     chunk: int = 1
     seconds_max: int = 600
     first: int = 1
+    #: Thins it out in CI: arguments of `run` beside the slice.
+    ci_arguments: Mapping[str, int] = {}
+    #: It waits for processes and sockets more than it computes: it runs beside the others.
+    waits: bool = False
+
+    def ci_tasks(self) -> Iterator[Mapping[str, int]]:
+        """The arguments of each process of the CI column."""
+        yield from ({**task, **self.ci_arguments} for task in self.tasks())
 
     def tasks(self, count: int | None = None, first: int | None = None) -> Iterator[Mapping[str, int]]:
         """The arguments of each process of a run of this size."""
@@ -56,27 +64,29 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         return seen <= self.ci if self.is_limit else seen >= self.ci
 
 
-#: Longest first: the pool ends evenly.
+#: In the order in which they start: what takes long in one process comes first.
 PARTS: Final[Mapping[str, Part]] = {
     part.name: part
     for part in (
-        Part(name="crash_points", what="a crash at every point of every story", ci=8, is_finite=True),
-        Part(name="kills", what="kill -9 of real processes", ci=200, chunk=50),
-        Part(name="seeds", what="worlds of faults", ci=5_000, chunk=250),
-        Part(name="kill_switch", what="the kill file under load", ci=200, chunk=100),
-        Part(name="planted", what="deliberate mistakes, each to be found", ci=8, is_finite=True),
-        Part(name="network", what="a real network that fails", ci=2, is_finite=True),
-        Part(name="instances", what="several bots at once", ci=100, chunk=25),
         Part(name="soak", what="cycles without a restart, in simulated time", ci=50_000, chunk=50_000),
+        Part(name="kills", what="kill -9 of real processes", ci=200, chunk=50, waits=True),
+        Part(name="network", what="a real network that fails", ci=2, is_finite=True, waits=True),
+        Part(name="kill_switch", what="the kill file under load", ci=200, chunk=100, waits=True),
+        Part(name="instances", what="several bots at once", ci=100, chunk=25, waits=True),
+        Part(name="crash_points", what="a crash at every point of every story", ci=8, is_finite=True,
+             ci_arguments={"rest_each": 5}),
+        Part(name="seeds", what="worlds of faults", ci=5_000, chunk=250),
+        Part(name="planted", what="deliberate mistakes, each to be found", ci=8, is_finite=True),
         Part(name="power_loss", what="power lost at any write or sync", ci=2_000, chunk=500),
-        Part(name="disk_errors", what="no space and I/O errors at every operation", ci=2, is_finite=True),
+        Part(name="disk_errors", what="no space and I/O errors at every operation", ci=4, is_finite=True,
+             ci_arguments={"step": 12}),
         Part(name="fuzz", what="bad bytes into every decoder", ci=200_000, chunk=50_000),
         Part(name="same_trace", what="the same seed twice", ci=200, chunk=100),
         Part(name="canaries", what="secrets looked for wherever they could leak", ci=1, is_finite=True),
         Part(name="gates", what="the arming truth table", ci=1, is_finite=True),
         Part(name="mutation", what="mutants of domain and decisions", ci=0, is_finite=True, seconds_max=3_600),
     )
-}
+}  # fmt: skip
 
 DEMANDS: Final[tuple[Demand, ...]] = (
     Demand(goal="G1", what="simulated seeds", parts=("seeds",), key="seeds", ci=5_000, gate=1_000_000),
@@ -94,10 +104,13 @@ DEMANDS: Final[tuple[Demand, ...]] = (
     Demand(goal="G8", what="power losses", parts=("power_loss",), key="power_losses", ci=2_000, gate=100_000),
     Demand(goal="G8", what="acknowledged commits lost", parts=("power_loss",), key="lost", ci=0, gate=0,
            is_limit=True),
-    Demand(goal="G8", what="disk-full and I/O-error positions", parts=("disk_errors",), key="positions", ci=100),
+    Demand(goal="G8", what="disk-full and I/O-error positions", parts=("disk_errors",), key="positions", ci=1_000),
+    Demand(goal="G8", what="stories with the disk failing at a commit", parts=("crash_points",), key="disk_positions",
+           ci=1_000),
     Demand(goal="G9", what="flips of the kill switch", parts=("kill_switch",), key="flips", ci=200, gate=2_000),
     Demand(goal="G9", what="orders that left after the flip", parts=("kill_switch",), key="late_orders", ci=0, gate=0,
            is_limit=True),
+    Demand(goal="G9", what="flips at each point of each story", parts=("crash_points",), key="kill_flips", ci=1_000),
     Demand(goal="G10", what="soak cycles", parts=("soak",), key="cycles", ci=50_000, gate=1_000_000),
     Demand(goal="G11", what="comparisons of books and venue, difference 0", parts=("seeds", "kills", "crash_points"),
            key="comparisons", ci=10_000),

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Final
 
 import msgspec
 
@@ -18,10 +19,17 @@ from proof.tally import ROOT, Record, record
 Task = tuple[Part, Mapping[str, int]]
 
 
+#: Parts that mostly wait share the machine with those that compute.
+WAITING_AT_ONCE: Final = 1
+
+
 def results(tasks: Sequence[Task], workers: int | None = None) -> Iterator[Record]:
     """Each task's record as it ends. A process that dies or exceeds its time is a failure like any other."""
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-        for done in as_completed([pool.submit(_run, part, arguments) for part, arguments in tasks]):
+    at_once = workers or os.cpu_count() or 1
+    is_alone = all(part.waits for part, _ in tasks)
+    with ThreadPoolExecutor(at_once) as busy, ThreadPoolExecutor(at_once if is_alone else WAITING_AT_ONCE) as waiting:
+        running = [(waiting if part.waits else busy).submit(_run, part, arguments) for part, arguments in tasks]
+        for done in as_completed(running):
             yield done.result()
 
 

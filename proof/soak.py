@@ -34,7 +34,7 @@ from btcbot.testing.swarm import BothWishes, RandomWishes
 from proof.result import Result
 
 CYCLE_SECONDS: Final = 15.0
-PRICES: Final = {"BTCTRY": "1000000", "ETHTRY": "100000"}
+PRICES: Final = {"BTCTRY": "1000000"}
 #: Cycles until everything has its size: the pages that SQLite caches, and what the whole check of a database needs,
 #: which is made up to 4 MiB of it (about 8,000 cycles here).
 WARM_UP: Final = 10_000

@@ -65,14 +65,16 @@ def read(path: Path) -> list[Record]:
 def without_repeats(records: Sequence[Record]) -> list[Record]:
     """Each range of a part once for each version of the code: playing a seed again proves nothing new.
 
-    Of finite parts, and of parts that are not drawn by number, the latest run counts.
+    Of a finite part the latest run counts, whatever the code: it has seen all there is.
     """
     kept: list[Record] = []
     ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for one in reversed(records):
-        key = (one.code, one.result.part)
         first, count = one.arguments.get("first"), one.arguments.get("count")
-        start, end = (first, first + count) if first is not None and count is not None else _slice(one.arguments)
+        if first is None or count is None:
+            key, (start, end) = ("", one.result.part), _slice(one.arguments)
+        else:
+            key, (start, end) = (one.code, one.result.part), (first, first + count)
         taken = ranges.setdefault(key, [])
         if any(start < other_end and other < end for other, other_end in taken):
             continue

@@ -40,7 +40,7 @@ from btcbot.domain.orders import OPEN, WORKING
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken, Refused, VenueUnavailable
-from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore
+from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal
 from btcbot.profiles import RUN, Profile
 from btcbot.services import values
 from btcbot.services.accounting import AccountingService
@@ -123,9 +123,11 @@ class Bot:
                 return  # halted already, or it will be at the next start; the farewell names what rests
 
     def close(self) -> None:
-        self.exchange.close()
-        self.store.close()
-        self._lock.release()
+        try:
+            self.exchange.close()
+            self.store.close()
+        finally:
+            self._lock.release()
 
 
 def venue_host(base_url: str) -> str:
@@ -147,7 +149,7 @@ def mode_of(settings: Settings) -> str:
 def build(
     settings: Settings,
     *,
-    stop: threading.Event,
+    stop: StopSignal,
     metrics: Metrics,
     log: Log,
     clock: Clock | None = None,
@@ -216,7 +218,7 @@ def _assemble(
     clock: Clock,
     metrics: Metrics,
     log: Log,
-    stop: threading.Event,
+    stop: StopSignal,
     strategy: Strategy | None = None,
 ) -> Bot:
     """The service graph, top-down as the cycle uses it."""
@@ -487,7 +489,7 @@ def _align_dry_run_balance(store: StateStore, balance: Decimal, clock: Clock) ->
         tx.insert_entry(entry)
 
 
-def public_exchange(settings: Settings, stop: threading.Event, metrics: Metrics, log: Log) -> BtcturkHttpClient:
+def public_exchange(settings: Settings, stop: StopSignal, metrics: Metrics, log: Log) -> BtcturkHttpClient:
     """The venue's public side, for commands that need no key."""
     return BtcturkHttpClient(
         settings.btcturk_base_url,

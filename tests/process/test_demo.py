@@ -41,7 +41,7 @@ def demand_a_clean_end(done: subprocess.CompletedProcess[str]) -> dict[str, obje
 
 
 def test_a_made_market_fills_both_sides_and_the_books_are_equal(tmp_path: Path) -> None:
-    result = demand_a_clean_end(demo(tmp_path / "demo", "--cycles", "12", "--speed", "3000"))
+    result = demand_a_clean_end(demo(tmp_path / "demo", "--cycles", "8", "--speed", "4500"))
     symbols = result["symbols"]
     assert isinstance(symbols, dict)
     assert sum(row["buys"] for row in symbols.values()) > 0

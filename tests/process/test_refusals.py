@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.process.conftest import Rig
 
+from btcbot.testing.bench import Bench
 from btcbot.testing.rig import bare_environment, write_settings
 
 
@@ -54,14 +54,14 @@ def demand_refusal(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ({"MAX_DAILY_LOSS_TRY": "NaN"}, ["MAX_DAILY_LOSS_TRY"]),
     ],
 )
-def test_settings_that_cannot_be_meant(rig: Rig, change: dict[str, str], words: list[str]) -> None:
-    demand_refusal(run_once(rig.folder, {**rig.settings(), **change}), *words)
-    assert rig.posts() == []
+def test_settings_that_cannot_be_meant(bench: Bench, change: dict[str, str], words: list[str]) -> None:
+    demand_refusal(run_once(bench.folder, {**bench.settings(), **change}), *words)
+    assert bench.posts() == []
 
 
-def test_a_secret_that_is_not_base64(rig: Rig) -> None:
-    rig.credentials.secret_file.write_text("not*base64\n")
-    done = run_once(rig.folder, rig.settings())
+def test_a_secret_that_is_not_base64(bench: Bench) -> None:
+    bench.credentials.secret_file.write_text("not*base64\n")
+    done = run_once(bench.folder, bench.settings())
     demand_refusal(done, "BTCTURK_API_SECRET")
     assert "not*base64" not in done.stderr
 
@@ -78,34 +78,34 @@ def test_a_missing_env_file(tmp_path: Path) -> None:
     demand_refusal(done, "none.env")
 
 
-def test_a_database_of_somebody_else(rig: Rig) -> None:
-    connection = sqlite3.connect(rig.database)
+def test_a_database_of_somebody_else(bench: Bench) -> None:
+    connection = sqlite3.connect(bench.database)
     connection.execute("CREATE TABLE recipes (name TEXT)")
     connection.commit()
     connection.close()
-    demand_refusal(run_once(rig.folder, rig.settings()), str(rig.database))
+    demand_refusal(run_once(bench.folder, bench.settings()), str(bench.database))
 
 
-def test_a_file_that_is_no_database(rig: Rig) -> None:
-    rig.database.write_bytes(b"dear diary, " * 100)
-    rig.database.chmod(0o600)
-    demand_refusal(run_once(rig.folder, rig.settings()), str(rig.database))
+def test_a_file_that_is_no_database(bench: Bench) -> None:
+    bench.database.write_bytes(b"dear diary, " * 100)
+    bench.database.chmod(0o600)
+    demand_refusal(run_once(bench.folder, bench.settings()), str(bench.database))
 
 
-def test_a_dry_run_database_never_trades(rig: Rig) -> None:
-    dry = {**rig.settings(), "DRY_RUN": "true", "LIVE_TRADING": "false"}
-    assert run_once(rig.folder, dry).returncode == 0
-    demand_refusal(run_once(rig.folder, rig.settings()), "dry_run")
+def test_a_dry_run_database_never_trades(bench: Bench) -> None:
+    dry = {**bench.settings(), "DRY_RUN": "true", "LIVE_TRADING": "false"}
+    assert run_once(bench.folder, dry).returncode == 0
+    demand_refusal(run_once(bench.folder, bench.settings()), "dry_run")
 
 
-def test_another_key_is_not_taken_for_the_same_account(rig: Rig) -> None:
-    assert run_once(rig.folder, rig.settings(KILL_SWITCH="true")).returncode == 0
-    rig.credentials.key_file.write_text("another-key\n")
-    demand_refusal(run_once(rig.folder, rig.settings()), "another API key")
+def test_another_key_is_not_taken_for_the_same_account(bench: Bench) -> None:
+    assert run_once(bench.folder, bench.settings(KILL_SWITCH="true")).returncode == 0
+    bench.credentials.key_file.write_text("another-key\n")
+    demand_refusal(run_once(bench.folder, bench.settings()), "another API key")
 
 
-def test_a_cycle_shorter_than_the_venue_allows_is_refused_with_the_number(rig: Rig) -> None:
-    demand_refusal(run_once(rig.folder, rig.settings(), "--loop", "--cycle-seconds", "0.1"), "0.742")
+def test_a_cycle_shorter_than_the_venue_allows_is_refused_with_the_number(bench: Bench) -> None:
+    demand_refusal(run_once(bench.folder, bench.settings(), "--loop", "--cycle-seconds", "0.1"), "0.742")
 
 
 def test_a_venue_that_is_down_makes_a_cycle_that_only_observes(tmp_path: Path) -> None:
@@ -120,14 +120,14 @@ def test_a_venue_that_is_down_makes_a_cycle_that_only_observes(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-def test_without_any_setting_it_simulates(tmp_path: Path, rig: Rig) -> None:
+def test_without_any_setting_it_simulates(tmp_path: Path, bench: Bench) -> None:
     settings = {
-        "BTCTURK_BASE_URL": rig.venue.rest_url,
+        "BTCTURK_BASE_URL": bench.venue.rest_url,
         "SYMBOLS": "BTCTRY,ETHTRY",
         "STATE_DB_PATH": str(tmp_path / "dry.db"),
     }
     done = run_once(tmp_path, settings)
     assert done.returncode == 0, done.stderr
     assert '"simulated":2' in done.stderr
-    assert rig.posts() == []
-    assert not [row for row in rig.venue.requests() if row["key"]]
+    assert bench.posts() == []
+    assert not [row for row in bench.venue.requests() if row["key"]]

@@ -1,159 +1,165 @@
-"""A bot that is killed, loses answers or is told to stop never loses a fill and never doubles an order."""
+"""A bot that is killed, loses answers or meets a deposit never loses a fill and never doubles an order."""
 
 from __future__ import annotations
 
-import random
-import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from tests.process.conftest import Rig
 
 from btcbot.domain.ledger import EntryKind
 from btcbot.domain.orders import OrderStatus
+from btcbot.testing.bench import Bench
+from btcbot.testing.chaos_proxy import Trouble
 from btcbot.testing.rig import bare_environment, wait_until
+from proof import instances, kill_switch, kills, network
 
 pytestmark = pytest.mark.slow
 
 
-def test_killed_again_and_again_the_books_equal_the_venue(rig: Rig) -> None:
-    moments = random.Random(20221108)
-    for _ in range(8):
-        bot = rig.start_bot()
-        rig.wait_for_cycles(1, bot)
-        time.sleep(moments.uniform(0.0, 1.2))
-        bot.kill()
-    bot = rig.start_bot()
-    rig.wait_for_cycles(2, bot)
-    judgement = rig.settle(bot)
-    assert judgement.faults == []
-    assert judgement.fills > 0
-    rig.demand_nothing_doubled()
+def test_killed_again_and_again_the_books_equal_the_venue() -> None:
+    result = kills.run(count=12, first=1)
+
+    assert result.failures == []
+    assert result.counts["kills"] == 12
+    assert result.counts["comparisons"] == 1
+    assert result.counts["fills_at_venue"] > 0
 
 
-def test_restart_after_a_kill_needs_no_waiting_and_no_unlocking(rig: Rig) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(1, bot)
+def test_restart_after_a_kill_needs_no_waiting_and_no_unlocking(bench: Bench) -> None:
+    bot = bench.start_bot()
+    bench.wait_for_cycles(1, bot)
     bot.kill()
-    before, started = rig.cycles(), time.monotonic()
-    again = rig.start_bot()
-    wait_until(lambda: rig.cycles() > before, 20.0, "the first cycle after a kill")
-    assert time.monotonic() - started < 10.0  # a lock-out would take minutes; the exact figure is a benchmark
+    before, started = bench.cycles(), time.monotonic()
+    again = bench.start_bot()
+    wait_until(lambda: bench.cycles() > before, 20.0, "the first cycle after a kill")
+    assert time.monotonic() - started < 10.0  # a lock-out would take minutes; the exact figure is in the proof
     assert again.status() is None
 
 
-def test_the_answer_of_a_post_is_lost_and_the_bot_is_killed(rig: Rig) -> None:
-    rig.venue.control("/faults", kind="lost_after", match={"method": "POST", "path": "/api/v1/order"}, count=1)
-    bot = rig.start_bot()
-    wait_until(lambda: bool(rig.posts()), 20.0, "a POST")
+def test_the_answer_of_a_post_is_lost_and_the_bot_is_killed(bench: Bench) -> None:
+    bench.venue.control("/faults", kind="lost_after", match={"method": "POST", "path": "/api/v1/order"}, count=1)
+    bot = bench.start_bot()
+    wait_until(lambda: bool(bench.posts()), 20.0, "a POST")
     time.sleep(0.3)
     bot.kill()
-    again = rig.start_bot()
-    rig.wait_for_cycles(3, again)
-    judgement = rig.settle(again)
-    assert judgement.faults == []
-    rig.demand_nothing_doubled()
-    struck = rig.venue.state()["faults_struck"]
-    assert struck.get("lost_after") == 1
+    again = bench.start_bot()
+    bench.wait_for_cycles(3, again)
+    assert bench.faults_at_rest(again) == []
+    assert bench.venue.state()["faults_struck"].get("lost_after") == 1
 
 
-def test_a_post_that_never_arrived_is_proved_absent_and_not_sent_again(rig: Rig) -> None:
-    rig.venue.control("/faults", kind="lost_before", match={"method": "POST", "path": "/api/v1/order"}, count=1)
-    bot = rig.start_bot()
+def test_a_post_that_never_arrived_is_proved_absent_and_not_sent_again(busy: Bench) -> None:
+    assert busy.network is not None
+    busy.network.cause(Trouble.LOST_BEFORE, method="POST", count=1)
+    bot = busy.start_bot()
 
     def is_proved() -> bool:
-        books = rig.books()
+        books = busy.books()
         try:
             return bool(books.orders((OrderStatus.NOT_PLACED,)))
         finally:
             books.close()
 
-    rig.wait_for_cycles(1, bot)
+    busy.wait_for_cycles(1, bot)
     wait_until(is_proved, 40.0, "the proof that the lost order was never placed")
-    judgement = rig.settle(bot)
-    assert judgement.faults == []
-    rig.demand_nothing_doubled()
+    assert busy.faults_at_rest(bot) == []
+    lost = [one.client_order_id for one in busy.network.passed() if one.trouble is Trouble.LOST_BEFORE]
+    assert len(lost) == 1
+    assert lost[0] not in {order["orderClientId"] for order in busy.account()["orders"]}
 
 
-def test_a_deposit_is_booked_as_what_it_is(rig: Rig) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(2, bot)
-    rig.venue.control("/deposit", key=rig.credentials.key, asset="TRY", amount="1234.56")
-    rig.venue.control("/deposit", key=rig.credentials.key, asset="BTC", amount="0.01")
-    rig.venue.control("/withdraw", key=rig.credentials.key, asset="TRY", amount="100", fee="3")
-    rig.wait_for_cycles(6, bot)
-    judgement = rig.settle(bot)
-    assert judgement.faults == []
-    books = rig.books()
-    transfers = [entry for entry in books.entries() if entry.kind is EntryKind.TRANSFER]
-    books.close()
-    assert len(transfers) == 3
+def test_a_deposit_is_booked_as_what_it_is(busy: Bench) -> None:
+    bot = busy.start_bot()
+    busy.wait_for_cycles(2, bot)
+    busy.venue.control("/deposit", key=busy.credentials.key, asset="TRY", amount="1234.56")
+    busy.venue.control("/deposit", key=busy.credentials.key, asset="BTC", amount="0.01")
+    busy.venue.control("/withdraw", key=busy.credentials.key, asset="TRY", amount="100", fee="3")
+    busy.kill_switch.turn_on("balances are compared with the lists of transfers when trading is quiet", 0)
+
+    def transfers() -> int:
+        books = busy.books()
+        try:
+            return sum(entry.kind is EntryKind.TRANSFER for entry in books.entries())
+        finally:
+            books.close()
+
+    wait_until(lambda: transfers() == 3, 20.0, "all three to be booked")
+    assert busy.faults_at_rest(bot) == []
+    assert transfers() == 3
 
 
-def test_a_trade_by_hand_moves_the_balance_and_not_the_position(rig: Rig) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(2, bot)
-    rig.venue.control(
+def test_a_trade_by_hand_moves_the_balance_and_not_the_position(busy: Bench) -> None:
+    bot = busy.start_bot()
+    busy.wait_for_cycles(2, bot)
+    busy.venue.control(
         "/foreign-order",
-        key=rig.credentials.key,
+        key=busy.credentials.key,
         pairSymbol="BTCTRY",
         orderType="buy",
         orderMethod="market",
         quantity="500",
     )
-    rig.wait_for_cycles(4, bot)
-    judgement = rig.settle(bot)
+    busy.wait_for_cycles(4, bot)
+    judgement = busy.settle(bot)
     assert judgement.faults == []
     assert judgement.foreign_trades >= 1
 
 
-def test_sigterm_ends_the_loop_with_zero_and_names_what_rests(rig: Rig) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(1, bot)
-    started = time.monotonic()
-    assert bot.terminate() == 0
-    assert time.monotonic() - started < 5.0
-    assert "btcbot run: ended" in bot.last_lines(1)
+def test_of_several_bots_exactly_one_speaks_to_the_venue() -> None:
+    result = instances.run(count=8, first=1)
+
+    assert result.failures == []
+    assert result.counts["starts"] >= 8
+    assert result.counts["losers"] >= 2
 
 
-def test_a_second_bot_on_the_same_database_is_refused(rig: Rig) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(1, bot)
-    second = rig.start_bot()
-    wait_until(lambda: second.status() is not None, 10.0, "the second bot's refusal")
-    assert second.status() == 2
+def test_a_second_bot_as_shipped_is_refused_and_a_third_starts_after_a_kill(bench: Bench) -> None:
+    bot = bench.start_bot()
+    bench.wait_for_cycles(1, bot)
+    second = bench.start_bot()
+    assert second.wait(10.0) == 2
     assert f"pid {bot.pid}" in second.last_lines(1)
     bot.kill()
-    third = rig.start_bot()
-    rig.wait_for_cycles(1, third)
+    third = bench.start_bot()
+    bench.wait_for_cycles(1, third)
 
 
-def test_the_kill_file_stops_orders_within_a_cycle(rig: Rig) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(1, bot)
-    done = run_btcbot("kill", "on", "--db", str(rig.database))
+def test_no_order_starts_once_the_kill_file_is_there() -> None:
+    result = kill_switch.run(count=8, first=1)
+
+    assert result.failures == []
+    assert result.counts["flips"] == 8
+    assert result.counts["late_orders"] == 0
+    assert result.counts["orders"] >= 8
+
+
+def test_the_kill_command_stops_a_running_bot_within_a_cycle(bench: Bench) -> None:
+    bot = bench.start_bot()
+    bench.wait_for_cycles(1, bot)
+    done = run_btcbot("kill", "on", "--db", str(bench.database))
     assert done.returncode == 0, done.stderr
-    sent = len(rig.posts())
-    rig.wait_for_cycles(4, bot)
-    assert len(rig.posts()) == sent
+    sent = len(bench.posts())
+    bench.wait_for_cycles(2, bot)
+    assert len(bench.posts()) == sent
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_other_signals_end_it_as_well(rig: Rig, number: signal.Signals) -> None:
-    bot = rig.start_bot()
-    rig.wait_for_cycles(1, bot)
-    subprocess.run(["kill", f"-{number.value}", str(bot.pid)], check=True)
-    wait_until(lambda: bot.status() is not None, 5.0, "the end")
-    assert bot.status() == 0
-
-
-def test_operator_cancel_reaches_the_running_bot(rig: Rig) -> None:
-    bot = rig.start_bot(TTL_SECONDS="600")
-    rig.wait_for_cycles(2, bot)
-    done = run_btcbot("orders", "cancel", "--all", "--db", str(rig.database))
+def test_operator_cancel_reaches_the_running_bot(bench: Bench) -> None:
+    bot = bench.start_bot(TTL_SECONDS="600")
+    bench.wait_for_cycles(2, bot)
+    done = run_btcbot("orders", "cancel", "--all", "--db", str(bench.database))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["orders come after our patience, and are taken", "the network is silent"])
+def test_a_network_that_fails_and_is_well_again(name: str, tmp_path: Path) -> None:
+    [story] = [one for one in network.STORIES if one.name == name]
+
+    told = network.tell(story, tmp_path)
+
+    assert told.failures == []
 
 
 def run_btcbot(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 from proof.plan import DEMANDS, PARTS, Part
 from proof.result import Result
 from proof.run import results
-from proof.tally import Record, append, read, without_repeats
+from proof.tally import KEPT, Record, append, read, without_repeats
 
 from proof import figures
 
@@ -121,7 +121,8 @@ def test_a_process_that_takes_too_long_is_a_failure():
 
 
 def test_the_kept_figures_are_what_the_kept_tally_gives():
-    """docs/figures.md is written by `make figures` alone."""
-    from proof import tally
-
-    assert figures.PAGE.read_text(encoding="utf-8") == figures.page(read(tally.KEPT))
+    """docs/figures.md and the lines of the README are written by `make figures` alone."""
+    kept = read(KEPT)
+    readme = figures.README.read_text(encoding="utf-8")
+    assert figures.PAGE.read_text(encoding="utf-8") == figures.page(kept)
+    assert figures.with_short(readme, kept) == readme

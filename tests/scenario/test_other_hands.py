@@ -134,3 +134,19 @@ def test_a_cancel_still_leaves_while_frozen(make_rig):
     assert rig.ask("explain", entry_id=entry.entry_id, meaning="withdrawal", reason="a test").done
     rig.heal()
     assert rig.faults() == []
+
+
+def test_a_humans_trade_is_not_ours_even_under_an_id_that_our_order_had(rig):
+    """The client order id says whose trade it is; the venue's own id only where no client order id is told."""
+    rig.wish(*TAKING)
+    rig.cycle(2)
+    rig.venue.human_orders("buy", "BTCTRY", "0.001", "990000")
+    [by_hand] = rig.venue.working()
+    by_hand.client_id = "by-hand"
+    by_hand.wire_id = int(rig.order().venue_order_id)
+    rig.venue.fill(by_hand, Decimal("0.001"))
+    rig.wait(1)
+    rig.cycle(2)
+    assert rig.position().quantity == Decimal("0.0005")
+    assert kinds(rig) == [EntryKind.OPENING, EntryKind.FILL, EntryKind.FOREIGN]
+    assert rig.state() is TradingState.ACTIVE

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.simulation.test_planted_bugs import BUGS, plant
 
 from btcbot.cli import root
 
@@ -40,15 +41,53 @@ def test_the_catalogue_and_what_it_lacks() -> None:
 
     assert told.exit_code == 0
     assert "refused_but_placed" in told.output
-    assert "not simulated: feed faults" in told.output
+    assert "not simulated: feed: silence" in told.output
 
 
-def test_a_failure_says_how_to_repeat_it_and_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(BUGS["an order is sent again when its answer is lost"], monkeypatch)
-
-    told = CliRunner().invoke(root, ["simulate", "1", "--count", "15", "--cycles", "12"])
+def test_a_failure_says_how_to_repeat_it_what_it_takes_and_where_it_is_kept(sends_again: None, tmp_path: Path) -> None:
+    told = CliRunner().invoke(
+        root, ["simulate", "1", "--count", "30", "--cycles", "12", "--save", str(tmp_path / "kept")]
+    )
 
     assert told.exit_code == 1
     assert "I1 is broken" in told.output
     assert "repeat it with: btcbot simulate " in told.output
     assert "are enough" in told.output
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert f"kept as {kept}" in told.output
+    assert json.loads(kept.read_text())["invariant"] == "I1"
+
+
+def test_nothing_is_kept_where_nothing_is_shortened(
+    sends_again: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    told = CliRunner().invoke(root, ["simulate", "1", "--count", "30", "--cycles", "12", "--no-shrink"])
+
+    assert told.exit_code == 1
+    assert "I1 is broken" in told.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_number_of_processes_does_not_show() -> None:
+    arguments = ["simulate", "40", "--count", "6", "--cycles", "4", "--json"]
+    one, two = (CliRunner().invoke(root, [*arguments, "--workers", workers]) for workers in ("1", "2"))
+
+    assert one.exit_code == two.exit_code == 0
+    assert one.output.splitlines()[-1] == two.output.splitlines()[-1]
+
+
+def test_a_batch_in_which_too_little_happened_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    from btcbot.testing import simulate
+    from btcbot.testing.simulate import Tally
+
+    quiet = Tally(seeds=200, submits=1_999, crashes=400, fills=4_000, instruments=450, faults=Counter(crash=8_000))
+    monkeypatch.setattr(simulate, "simulate", lambda *arguments, **options: quiet)
+
+    told = CliRunner().invoke(root, ["simulate", "1", "--count", "200"])
+
+    assert told.exit_code == 1
+    assert told.output.splitlines()[-1] == (
+        "too little happened for this to prove anything: 9.99 submits a seed, at least 10 wanted"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.simulation.test_planted_bugs import BUGS, plant
 
 from btcbot.testing.faults import Firing
 from btcbot.testing.shrink import shrink, smallest
@@ -21,13 +20,19 @@ def test_what_is_left_is_needed(needed: set[int]) -> None:
     assert {firing.cycle for firing in left} == needed
 
 
-def test_a_planted_bug_is_told_in_one_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(BUGS["an order is sent again when its answer is lost"], monkeypatch)
-    story = next(story for seed in range(1, 50) if (story := World(seed, cycles=12).run()).violation)
+def test_a_mistake_is_told_in_one_fault_and_no_cycle_too_many(sends_again: None) -> None:
+    story = next(story for seed in range(1, 80) if (story := World(seed, cycles=12).run()).violation)
 
-    short = shrink(story, 12)
+    short = shrink(story)
 
     assert short.violation is not None
     assert short.violation[0] == "I1"
     assert len(short.fired) == 1 < len(story.fired)
     assert short.fired[0].place == "POST /api/v1/order"
+    assert short.swarm.cycles == short.fired[0].cycle + 1 < story.swarm.cycles
+
+
+def test_no_attempt_left_gives_the_story_back(sends_again: None) -> None:
+    story = next(story for seed in range(1, 80) if (story := World(seed, cycles=12).run()).violation)
+
+    assert shrink(story, attempts_max=0) is story

@@ -93,8 +93,10 @@ def acquire(database: Path, key_fingerprint: str | None) -> WriterLock:
             _hold_name(f"database-{identity[0]:x}-{identity[1]:x}", held)
             _hold_file(f"{path}.lock", held)
         except _Taken as taken:
+            # A bot closes itself to others (`hardening`), so that only root finds it behind its socket.
+            pid = taken.holder_pid or _pid_that_locks(f"{path}.lock")
             raise Refused(
-                f"another btcbot ({_shown(taken)}) writes to the database {database}; "
+                f"another btcbot ({_shown(pid)}) writes to the database {database}; "
                 "stop it, or give this one its own STATE_DB_PATH"
             ) from None
         if key_fingerprint is not None:
@@ -102,7 +104,7 @@ def acquire(database: Path, key_fingerprint: str | None) -> WriterLock:
                 _hold_name(f"key-{key_fingerprint}", held)
             except _Taken as taken:
                 raise Refused(
-                    f"another btcbot ({_shown(taken)}) uses the API key {key_fingerprint}; "
+                    f"another btcbot ({_shown(taken.holder_pid)}) uses the API key {key_fingerprint}; "
                     "stop it, or make a key of its own for this one"
                 ) from None
         if _identity_of(path) != identity:
@@ -110,8 +112,8 @@ def acquire(database: Path, key_fingerprint: str | None) -> WriterLock:
         return WriterLock(Path(path), identity, held.pop_all())
 
 
-def _shown(taken: _Taken) -> str:
-    return "pid unknown" if taken.holder_pid is None else f"pid {taken.holder_pid}"
+def _shown(holder_pid: int | None) -> str:
+    return "pid unknown" if holder_pid is None else f"pid {holder_pid}"
 
 
 def _identity_of(path: str) -> tuple[int, int]:
@@ -164,6 +166,20 @@ def _pid_bound_to(address: str) -> int | None:
                     with contextlib.suppress(OSError):
                         if str(descriptor.readlink()) == link:
                             return int(descriptor.parts[2])
+    return None
+
+
+def _pid_that_locks(path: str) -> int | None:
+    """What the lock file says of its holder, while there is one; None when nobody holds it or it cannot be read."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            return int(found) if found.isdecimal() else None
+        finally:
+            os.close(descriptor)
     return None
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import enum
 import re
 import reprlib
+import traceback
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
@@ -23,9 +24,9 @@ from uuid import UUID
 
 import msgspec
 
-from btcbot.config.secrets import Secret, known_secret_forms
+from btcbot.config.secrets import Secret, known_secret_forms, secrets_alive
 
-__all__ = ["REDACTED", "Redactor", "is_sensitive_name"]
+__all__ = ["REDACTED", "Redactor", "is_sensitive_name", "traceback_without_secrets"]
 
 REDACTED: Final = "[REDACTED]"
 PREFIX_CHARACTERS_MIN: Final = 8
@@ -47,6 +48,7 @@ _HEADERS: Final = re.compile(
 _PARAMETERS: Final = re.compile(
     r"(?P<name>\b(?:api_?key|api_?secret|signature|token|password)=)[^\s&'\"]+", re.IGNORECASE
 )
+_REST: Final = re.compile(r"[A-Za-z0-9+/=_\\%-]*")
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]")
 
 _cautious = reprlib.Repr()  # survives objects whose own repr fails
@@ -65,10 +67,11 @@ class Redactor:
         self._forms_by_start: dict[str, list[str]] = {}
         for secret in secrets:
             for form in known_secret_forms(secret):
-                if len(form) >= FORM_CHARACTERS_MIN:
+                # Escaped slashes are found however often they were escaped: without them it is the same form.
+                if len(form) >= FORM_CHARACTERS_MIN and "\\" not in form:
                     self._forms_by_start.setdefault(form[:PREFIX_CHARACTERS_MIN], []).append(form)
         starts = sorted(self._forms_by_start, key=len, reverse=True)
-        self._start = re.compile("|".join(map(re.escape, starts))) if starts else None
+        self._start = re.compile("|".join(map(_escapable, starts))) if starts else None
 
     def text(self, text: str) -> str:
         """`text` without secrets, encodable as UTF-8, of limited length."""
@@ -89,9 +92,14 @@ class Redactor:
         at = 0
         while (match := self._start.search(text, at)) is not None:
             parts += (text[at : match.start()], REDACTED)
-            at = match.start() + max(
-                _shared_length(form, text, match.start()) for form in self._forms_by_start[match[0]]
-            )
+            at = match.start()
+            forms = self._forms_by_start[match[0].replace("\\", "")]
+            length, is_whole = max(_shared(form, text, at) for form in forms)
+            if not is_whole:
+                # Cut off, or written in a way that nobody foresaw: then its rest is what follows.
+                rest = _REST.match(text, at + length)
+                length += len(rest[0]) if rest else 0
+            at += length
         return "".join((*parts, text[at:])) if parts else text
 
     def fields(self, fields: Mapping[object, object], depth: int = 0) -> dict[str, object]:
@@ -141,11 +149,28 @@ class Redactor:
                 return self.text(_cautious.repr(value))
 
 
-def _shared_length(form: str, text: str, start: int) -> int:
-    """How many characters of `form` stand in `text` from `start` on."""
-    length = 0
-    for expected, found in zip(form, text[start : start + len(form)], strict=False):
-        if expected != found:
-            break
-        length += 1
-    return length
+def traceback_without_secrets(error: BaseException) -> str:
+    """The traceback of an error that nobody foresaw; its texts may quote whatever was at hand. Ends with a line break.
+
+    Line by line: no secret goes over two, and the limit of a text would cost the last line, which says the most.
+    """
+    redactor = Redactor(secrets_alive())
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "".join(f"{redactor.text(line)}\n" for line in lines)
+
+
+def _escapable(start: str) -> str:
+    """A pattern for `start` in which slashes may be escaped: JSON may write one as `\\/`, `repr` doubles that again."""
+    return "".join(r"\\*/" if character == "/" else re.escape(character) for character in start)
+
+
+def _shared(form: str, text: str, start: int) -> tuple[int, bool]:
+    """How many characters of `text` from `start` on are those of `form`, and whether all of it stands there."""
+    at = start
+    for expected in form:
+        while expected == "/" and text[at : at + 1] == "\\":
+            at += 1
+        if text[at : at + 1] != expected:
+            return at - start, False
+        at += 1
+    return at - start, True

@@ -89,6 +89,11 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `btcbot`, `python -m btcbot` and `python -m btcbot.cli`."""
+    if arguments is None:
+        # A process of our own, and no secret read yet. A caller within another program keeps its limits and its umask.
+        from btcbot.adapters.hardening import harden
+
+        harden()
     try:
         status = root.main(args=arguments, prog_name="btcbot", standalone_mode=False)
         if isinstance(status, int):  # what `Context.exit` was given
@@ -112,4 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         # Such as an output on a full disk. The system's own words name the file, where there is one.
         click.echo(f"btcbot: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except Exception as error:  # noqa: BLE001 - a defect of the program, told like Python would, but for secrets
+        from btcbot.adapters.redaction import traceback_without_secrets
+
+        click.echo(traceback_without_secrets(error), err=True, nl=False)
         sys.exit(EXIT_FAILED)

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import sys
-import threading
 from decimal import Decimal
 from pathlib import Path
 from types import FrameType
@@ -17,6 +16,7 @@ import click
 from btcbot.errors import EXIT_FAILED, BtcbotError, Refused
 
 if TYPE_CHECKING:
+    from btcbot.adapters.stop import StopFlag
     from btcbot.bootstrap import Bot
     from btcbot.config.settings import Settings
 
@@ -59,6 +59,7 @@ def command(
     from btcbot.adapters.clock import SystemClock
     from btcbot.adapters.logs import configure_logging, flush_logs, shutdown_logging
     from btcbot.adapters.metrics import make_metrics
+    from btcbot.adapters.stop import StopFlag
     from btcbot.config.settings import load_settings
     from btcbot.loop import LoopOptions, run_with_optional_loop
 
@@ -79,7 +80,7 @@ def command(
     except BtcbotError:
         _demand_alone(settings)  # the port is taken by the bot that runs already: then that is what to say
         raise
-    stop = threading.Event()
+    stop = StopFlag()
     _end_on_signals(stop)
     try:
         bot = bootstrap.build(settings, stop=stop, metrics=metrics, log=log)
@@ -110,6 +111,9 @@ def command(
             bot.close()
     except BtcbotError as error:
         log.error("run_ended_by_error", error=str(error))  # for whoever reads only the log
+        raise
+    except Exception:
+        log.critical("uncaught_exception", exc_info=True)
         raise
     finally:
         metrics.flush(1.0)
@@ -181,7 +185,7 @@ def _farewell(bot: Bot, status: int) -> str:
     return f"btcbot run: ended · {left}{note}"
 
 
-def _end_on_signals(stop: threading.Event) -> None:
+def _end_on_signals(stop: StopFlag) -> None:
     def ask(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(128 + number)  # asked twice: at once, as a crash would; the next start recovers

@@ -22,6 +22,8 @@ __all__ = ["ENV_FILE_BYTES_MAX", "EnvFile", "parse_env_file", "read_env_file"]
 
 ENV_FILE_BYTES_MAX: Final = 64 * 1024
 _ASSIGNMENT: Final = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=(?P<value>.*)", re.ASCII)
+#: A line that is not a setting may be a secret pasted into the wrong place: odd names are not repeated.
+_SHOWABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,39}|[a-z][a-z0-9_]{0,39}", re.ASCII)
 _QUOTED: Final = re.compile(r"(?P<quote>['\"])(?P<value>.*?)(?P=quote)[ \t]*(#.*)?")
 _COMMENT: Final = re.compile(r"(^|[ \t])#.*")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -58,7 +60,8 @@ def parse_env_file(text: str, name: str) -> EnvFile:
         try:
             setting, value = _assignment(stripped)
             if setting in found.values:
-                raise ValueError(f"{setting} is set in line {found.line_of[setting]} already; remove one")
+                shown = setting if _SHOWABLE.fullmatch(setting) else "a name"
+                raise ValueError(f"{shown} is set in line {found.line_of[setting]} already; remove one")
         except ValueError as error:
             found.problems.append(f"{name}:{number}: {error}")
             continue

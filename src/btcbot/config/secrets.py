@@ -1,8 +1,9 @@
 """Secrets: the value that does not leak, where it may come from, how old it may be.
 
 A `Secret` prints as a mask, cannot be pickled or copied, and compares in constant time; `reveal()` is for the signing
-function and for the redaction of logs. A secret never enters `os.environ`, which every child process inherits and
-`/proc` shows. A secret given by file (a `*_FILE` setting, or systemd's credentials) never was in there to begin with.
+function and for the redaction of logs and tracebacks. A secret never enters `os.environ`, which every child process
+inherits and `/proc` shows. A secret given by file (a `*_FILE` setting, or systemd's credentials) never was in there to
+begin with.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import base64
 import binascii
 import contextlib
 import enum
+import errno
 import hashlib
 import hmac
 import os
 import stat
+import weakref
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -33,6 +36,7 @@ __all__ = [
     "known_secret_forms",
     "read_private_file",
     "rotation",
+    "secrets_alive",
 ]
 
 MASK: Final = "**********"
@@ -43,13 +47,14 @@ _ACCEPTED_MODES: Final = (0o600, 0o400)
 class Secret:
     """One secret text. It shows itself to nobody who does not ask with `reveal()`."""
 
-    __slots__ = ("__value",)
+    __slots__ = ("__value", "__weakref__")
 
     def __init__(self, value: str) -> None:
         """Raise ValueError unless `value` is printable ASCII without spaces: it ends up in a request header."""
         if not value or not all("!" <= character <= "~" for character in value):
             raise ValueError("is empty or holds spaces, line breaks or non-ASCII characters; copy it again")
         self.__value = value
+        _alive[id(self)] = self
 
     def reveal(self) -> str:
         """The text itself. Only for signing and for the redaction of logs."""
@@ -76,6 +81,15 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
+#: By identity: two equal secrets are two, and either may outlive the other.
+_alive: Final[weakref.WeakValueDictionary[int, Secret]] = weakref.WeakValueDictionary()
+
+
+def secrets_alive() -> tuple[Secret, ...]:
+    """Every secret that this process still holds, for the redaction of what nobody foresaw."""
+    return tuple(_alive.values())
+
+
 def key_fingerprint(key: Secret) -> str:
     """16 hexadecimal digits that name an API key without giving it away."""
     return hashlib.sha256(key.reveal().encode()).hexdigest()[:16]
@@ -87,7 +101,8 @@ def known_secret_forms(secret: Secret) -> frozenset[str]:
     A secret that is base64 itself also counts in its decoded bytes: those are what signs.
     """
     raw = secret.reveal()
-    forms = {raw, quote(raw, safe=""), quote(raw), quote_plus(raw), raw.replace("/", "\\/")}
+    forms = {raw, quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    forms |= {raw.replace("/", "\\/"), raw.replace("/", "\\\\/")}  # as JSON may write it, and such JSON shown by `repr`
     contents = [raw.encode()]
     with contextlib.suppress(binascii.Error):  # not base64: then there are no decoded bytes to hide
         contents.append(base64.b64decode(raw, validate=True))
@@ -147,7 +162,7 @@ class CredentialsDirectoryProvider:
             return None
         for spelling in (name.lower(), name):
             path = self._directory / spelling
-            if path.exists():
+            if os.path.lexists(path):  # unlike Path's own, it raises for no name
                 return _secret_in(path, set_up_by_systemd=True)
         return None
 
@@ -176,7 +191,7 @@ def read_private_file(path: Path, bytes_max: int, *, symlink_allowed: bool, set_
         shown = path if symlink_allowed else "the file"
         raise ValueError(f"{shown} does not exist; create it or correct the path") from None
     except (OSError, ValueError) as error:
-        if not symlink_allowed and path.is_symlink():
+        if not symlink_allowed and isinstance(error, OSError) and error.errno == errno.ELOOP:
             raise ValueError(f"{path} is a symbolic link; name the file itself") from None
         reason = error.strerror if isinstance(error, OSError) else "the path holds a NUL character"
         shown = path if symlink_allowed else "the file"

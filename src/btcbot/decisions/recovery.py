@@ -201,6 +201,8 @@ def _compare_working(
     shown = facts.single.get(order.venue_order_id) or by_id.get(order.venue_order_id)
     if shown is None:
         return Wait(order, "the venue neither lists it as open nor knows its id yet")
+    if shown.client_order_id not in (None, order.client_order_id):
+        return Wait(order, "the venue tells another order under its id")
     if shown.executed_quantity > booked:
         return FetchFills(order, shown.executed_quantity)
     if shown.executed_quantity < booked:

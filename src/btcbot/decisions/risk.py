@@ -193,8 +193,9 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
         return refuse(ReasonCode.NON_POSITIVE, f"{plain(intent.quantity)} at {plain(intent.price)} rounds to nothing")
     notes: list[str] = []
 
-    away_bps = money.divide_half_even(abs(price - quote.mid) * 10_000, quote.mid, 4)
-    if away_bps > limits.price_collar_bps:
+    away = abs(price - quote.mid)
+    if away * 10_000 > limits.price_collar_bps * quote.mid:
+        away_bps = money.divide_half_even(away * 10_000, quote.mid, 4)
         return refuse(
             ReasonCode.PRICE_COLLAR, f"{plain(away_bps)} bps from the mid, at most {plain(limits.price_collar_bps)}"
         )

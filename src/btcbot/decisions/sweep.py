@@ -49,7 +49,7 @@ def _bid(
     if price <= 0:
         return None
     quantity = money.divide_down(share, price * (money.ONE + taker_rate), instrument.quantity_scale)
-    if price * quantity < instrument.value_min:
+    if quantity <= 0 or price * quantity < instrument.value_min:
         return None
     return Intent(
         intent_id=f"{cycle_id}:sweep:{instrument.symbol}:{Side.BUY}",

@@ -176,6 +176,8 @@ class AccountingService:
             order = self._store.order(trade.client_order_id)
             if order is not None:
                 return order
+            if not self._is_of_this_book(trade):
+                return None  # somebody else's order, even where the venue gave it an id that one of ours had
         order = self._store.order_by_venue_id(trade.venue_order_id)
         if order is None and self._is_of_this_book(trade):
             shown = self._exchange.order(trade.venue_order_id)

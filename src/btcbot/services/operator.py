@@ -113,7 +113,9 @@ class OperatorService:
         try:
             if handler is None:
                 raise Refused(f"this btcbot does not know the request «{request.kind}»")
-            text, done = handler(request.arguments), True
+            # A process that dies between the act and its answer finds the request again in its next life: what must not
+            # be done twice carries the request's id.
+            text, done = handler({**request.arguments, "request_id": request.request_id}), True
         except (Refused, VenueUnavailable) as error:
             text, done = str(error), False
         except (KeyError, ArithmeticError) as error:
@@ -281,10 +283,13 @@ class OperatorService:
         """`symbol`, `quantity`, `cost`: hand the bot's position what lies in the account and no position owns."""
         symbol, quantity, cost = arguments["symbol"], Decimal(arguments["quantity"]), Decimal(arguments["cost"])
         instrument = self._instrument(symbol)
+        position = self._store.positions().get(symbol) or Position(symbol=symbol)
+        entry_id = f"adoption:{symbol}:{arguments['request_id']}"
+        if self._store.has_entry(entry_id):
+            return _told(position)
         self._demand_lot(instrument, quantity)
         if not cost.is_finite() or not 0 <= cost < money.MAGNITUDE_MAX or cost != money.round_down(cost, COST_DECIMALS):
             raise Refused(f"the cost must be zero or more, with at most {COST_DECIMALS} decimals")
-        position = self._store.positions().get(symbol) or Position(symbol=symbol)
         idle = self._store.account_balances(Account.VENUE).get(instrument.base, money.ZERO) - position.quantity
         if quantity > idle:
             raise Refused(
@@ -292,9 +297,7 @@ class OperatorService:
                 f"{money.plain(quantity)} cannot be adopted"
             )
         now_ms = self._clock.now_ms()
-        entry, after = booking.book_adoption(
-            f"adoption:{symbol}:{now_ms}", position, symbol, instrument.base, quantity, cost, now_ms
-        )
+        entry, after = booking.book_adoption(entry_id, position, symbol, instrument.base, quantity, cost, now_ms)
         return self._put_position(entry, after, position, symbol)
 
     def release(self, arguments: Mapping[str, str]) -> str:
@@ -302,14 +305,15 @@ class OperatorService:
         symbol, quantity = arguments["symbol"], Decimal(arguments["quantity"])
         instrument = self._instrument(symbol)
         position = self._store.positions().get(symbol) or Position(symbol=symbol)
+        entry_id = f"release:{symbol}:{arguments['request_id']}"
+        if self._store.has_entry(entry_id):
+            return _told(position)
         if quantity != position.quantity:
             self._demand_lot(instrument, quantity)
         if not 0 < quantity <= position.quantity:
             raise Refused(f"the position of {symbol} is {money.plain(position.quantity)}")
         now_ms = self._clock.now_ms()
-        entry, after = booking.book_release(
-            f"release:{symbol}:{now_ms}", position, instrument.base, quantity, arguments["reason"], now_ms
-        )
+        entry, after = booking.book_release(entry_id, position, instrument.base, quantity, arguments["reason"], now_ms)
         return self._put_position(entry, after, position, symbol)
 
     def _put_position(self, entry: Entry, after: Position, before: Position, symbol: str) -> str:
@@ -321,11 +325,11 @@ class OperatorService:
         shift = after.unrealized_pnl(quote.bid) - before.unrealized_pnl(quote.bid)
         with self._store.transaction() as tx:
             if not tx.insert_entry(entry):
-                raise Refused("the same was booked in this very millisecond")
+                raise Refused("the same request was booked before")
             tx.put_position(after)
             if start is not None:
                 tx.put_value(values.PNL_DAY_START, money.plain(Decimal(start) + shift))
-        return f"position of {symbol}: {money.plain(after.quantity)} at {money.plain(after.average_cost)}"
+        return _told(after)
 
     def _demand_lot(self, instrument: Instrument, quantity: Decimal) -> None:
         if not quantity.is_finite() or quantity <= 0 or not instrument.is_on_lot(quantity):
@@ -349,6 +353,10 @@ class OperatorService:
         with self._store.transaction() as tx:
             set_trading_state(tx, after, f"resumed by the operator: {arguments['reason']} (had halted: {why})")
         return f"resumed; the bot is now {after}"
+
+
+def _told(position: Position) -> str:
+    return f"position of {position.symbol}: {money.plain(position.quantity)} at {money.plain(position.average_cost)}"
 
 
 def _suspense_of(entry: Entry) -> Mapping[str, Decimal]:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
@@ -53,7 +54,7 @@ from btcbot.ports import Log, Metrics, StopSignal
 from btcbot.services.operator import Answer, Request
 from btcbot.strategies.base import Strategy, StrategyContext
 from btcturk_sim import wire
-from btcturk_sim.api import ApiOptions
+from btcturk_sim.api import TRADES_MAX, ApiOptions
 from btcturk_sim.auth import NonceRule
 from btcturk_sim.bars import Bar
 from btcturk_sim.engine import EngineOptions
@@ -186,9 +187,10 @@ class InProcessTransport(httpx2.BaseTransport):
         self.meddler: Meddler | None = None
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        name = f"{request.method} {request.url.path}"
+        asked = _as_simulator_reads(request)
+        name = f"{asked.method} {asked.path}"
         self._points.reach(f"before {name}")
-        response = self._carried(request, name)
+        response = self._carried(asked, request.extensions[TIMEOUT_S], name)
         self._points.reach(f"after {name}")
         return response
 
@@ -204,14 +206,13 @@ class InProcessTransport(httpx2.BaseTransport):
         """What is still under way gets lost."""
         self._late = []
 
-    def _carried(self, request: httpx2.Request, name: str) -> httpx2.Response:
+    def _carried(self, asked: wire.Request, timeout_s: float, name: str) -> httpx2.Response:
         clock, meddler = self._clock, self.meddler
         if not self.is_up:
             raise httpx2.ConnectError("no route to the venue")
-        asked = _as_simulator_reads(request)
         if meddler is not None:
             meddler.sends(name, asked)
-        deadline_ms = clock.true_ms() + round(float(request.extensions[TIMEOUT_S]) * 1_000)
+        deadline_ms = clock.true_ms() + round(timeout_s * 1_000)
         clock.advance(self._latency_ms / 2_000)
         self.deliver_late()
         if asked.stamp is not None:
@@ -237,10 +238,11 @@ class InProcessTransport(httpx2.BaseTransport):
             raise httpx2.RemoteProtocolError("the venue closed the connection without an answer")
         if meddler is not None:
             meddler.arrives(name, asked, answer)
-        headers = dict(answer.headers)
+        headers = list(answer.headers)
         body = answer.body
         if self._packs and answer.transport.delivery is Delivery.SEND and len(body) >= _GZIP_FROM_BYTES:
-            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers.append(("Content-Encoding", "gzip"))
         return httpx2.Response(answer.status, headers=headers, stream=_Body(answer, body))
 
     def _wait_in_vain(self, deadline_ms: int) -> None:
@@ -267,13 +269,20 @@ class _Body(httpx2.SyncByteStream):
 
 
 def _as_simulator_reads(request: httpx2.Request) -> wire.Request:
+    url, stream = request.url, request.stream
+    assert isinstance(stream, httpx2.SyncByteStream)
     return wire.Request(
         method=request.method,
-        path=request.url.path,
-        query=request.url.query.decode("ascii"),
-        headers={name.lower().decode("ascii"): value.decode("ascii") for name, value in request.headers.raw},
-        body=request.read(),
+        path=url.path,
+        query=url.query.decode("ascii"),
+        headers={_header_name(name): value.decode("ascii") for name, value in request.headers.raw},
+        body=b"".join(stream),
     )
+
+
+@cache
+def _header_name(name: bytes) -> str:
+    return name.lower().decode("ascii")
 
 
 class StillMarket:
@@ -311,7 +320,9 @@ class Venue:
         nonce: NonceRule = NonceRule.STRICT,
         engine: EngineOptions | None = None,
         packs: bool = True,
+        trades_max: int = TRADES_MAX,
     ) -> None:
+        """`trades_max` rows are the most that a trade list tells at once."""
         self.key = key
         self._clock = clock
         rich = {"TRY": "100000000", **{one.removesuffix("TRY"): "100000" for one in prices}}
@@ -319,7 +330,9 @@ class Venue:
             accounts=[account(key, _SECRET, balances), account(_STRANGER, _SECRET, rich, 1)],
             source=StillMarket(prices),
             now_ms=clock.true_ms(),
-            options=SimulatorOptions(engine=engine or EngineOptions(), api=ApiOptions(nonce=nonce)),
+            options=SimulatorOptions(
+                engine=engine or EngineOptions(), api=ApiOptions(nonce=nonce, trades_max=trades_max)
+            ),
         )
         self.transport = InProcessTransport(self.simulator, clock, points, packs=packs)
 
@@ -368,8 +381,8 @@ class Venue:
 
         @exact
         def take() -> None:
-            engine._fill(order, quantity, order.price, maker=True, now_ms=now_ms)
-            engine._settle()
+            engine._fill(order, quantity, order.price, maker=True, now_ms=now_ms, match_id=None)
+            engine.settle()
 
         take()
 
@@ -491,6 +504,8 @@ class _Unit(SqliteTransaction):
         store = self._store
         assert isinstance(store, _Store)
         store.written.append((name, parameters))
+        if store.breaks(name):
+            raise self._fail("the device of the database reports an error (staged)")
         return super()._write(name, parameters)
 
 
@@ -503,6 +518,11 @@ class _Store(SqliteStore):
     points: Points
     fails: Callable[[], bool]
     is_busy: Callable[[], bool]
+    #: Asked before each writing statement of a unit, by its name: whether the device reports an error there.
+    breaks: Callable[[str], bool]
+    is_read_only: Callable[[], bool]
+    #: Whether the device reports an error at this commit, and whether the commit is on the disk all the same.
+    io_error: Callable[[], tuple[bool, bool]]
     is_lasting = False
     #: What the unit under way, or the last one, wrote: (statement, parameters).
     written: list[tuple[str, Mapping[str, object]]]
@@ -514,6 +534,8 @@ class _Store(SqliteStore):
         self.points.reach("before unit")
         if self.is_busy():
             raise StoreFailed("another process holds the database: stop it, or wait until it is done (staged)")
+        if self.is_read_only():
+            raise StoreFailed("the disk of the database can only be read (staged)")
         super()._begin()
         self.written = []
 
@@ -522,14 +544,35 @@ class _Store(SqliteStore):
         if self.fails():
             self._roll_back()
             raise StoreFailed("no space is left for the database: free some (staged)")
+        has_error, is_kept = self.io_error()
+        if has_error and not is_kept:
+            self._roll_back()
+            raise StoreFailed("the device of the database reports an error (staged)")
         super()._commit()
         self.points.reach("after commit")
+        if has_error:
+            raise StoreFailed("the device of the database reports an error, although the commit is on it (staged)")
 
     def close(self) -> None:
         if not self.is_lasting:
             super().close()
         elif self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def armed_environment(database: Path, key: str, symbols: Sequence[str]) -> dict[str, str]:
+    """Settings that open every gate to the venue in this process, for the account of `key`."""
+    return {
+        "BTCTURK_BASE_URL": _BASE_URL,
+        "BTCTURK_API_KEY": key,
+        "BTCTURK_API_SECRET": _SECRET,
+        "BTCTURK_SECRET_ROTATED_AT": datetime.fromtimestamp(EPOCH_MS / 1_000, tz=UTC).date().isoformat(),
+        "STATE_DB_PATH": str(database),
+        "SYMBOLS": ",".join(symbols),
+        "DRY_RUN": "false",
+        "LIVE_TRADING": "true",
+        "LIVE_TRADING_ACK": "I_UNDERSTAND",
+    }
 
 
 class Rig:
@@ -549,6 +592,7 @@ class Rig:
         image: bytes | None = None,
         key: str | None = None,
         packs: bool = True,
+        trades_max: int = TRADES_MAX,
         log: Log | None = None,
         metrics: Metrics | None = None,
         **settings: str,
@@ -571,8 +615,11 @@ class Rig:
         self.symbols = tuple(symbols)
         self.database = folder / "books.db"
         self.cycle_seconds = cycle_seconds
-        self.disk_is_full = False
-        self.disk_is_busy = False
+        self.disk_is_full = self.disk_is_busy = self.disk_is_read_only = False
+        #: Asked before each writing statement, by its name: whether the device reports an error there.
+        self.disk_breaks: Callable[[str], bool] = lambda statement: False
+        #: An error of the device at each commit; the second: the commit is kept all the same.
+        self.disk_has_error = self.disk_error_comes_late = False
         key = key or f"rig-{os.getpid()}-{next(_NUMBERS)}"
         self.venue = Venue(
             self.clock,
@@ -583,20 +630,9 @@ class Rig:
             nonce=nonce,
             engine=engine,
             packs=packs,
+            trades_max=trades_max,
         )
-        self.environment = {
-            "BTCTURK_BASE_URL": _BASE_URL,
-            "BTCTURK_API_KEY": key,
-            "BTCTURK_API_SECRET": _SECRET,
-            "BTCTURK_SECRET_ROTATED_AT": datetime.fromtimestamp(EPOCH_MS / 1_000, tz=UTC).date().isoformat(),
-            "STATE_DB_PATH": str(self.database),
-            "SYMBOLS": ",".join(symbols),
-            "DRY_RUN": "false",
-            "LIVE_TRADING": "true",
-            "LIVE_TRADING_ACK": "I_UNDERSTAND",
-            **SETTINGS,
-            **settings,
-        }
+        self.environment = {**armed_environment(self.database, key, symbols), **SETTINGS, **settings}
         self._make_strategy = strategy
         self.strategy = ScriptedStrategy(None)
         self._bot: bootstrap.Bot | None = None
@@ -658,6 +694,9 @@ class Rig:
         assert isinstance(store, _Store)
         store.points, store.is_lasting, store.written = self.points, self._image is not None, []
         store.fails, store.is_busy = lambda: self.disk_is_full, lambda: self.disk_is_busy
+        store.breaks = lambda statement: self.disk_breaks(statement)
+        store.is_read_only = lambda: self.disk_is_read_only
+        store.io_error = lambda: (self.disk_has_error, self.disk_error_comes_late)
         self._opened = store
         return store
 
@@ -666,6 +705,11 @@ class Rig:
         store = self._opened
         assert store is not None, "nothing was opened yet"
         return store.written
+
+    def mend_disk(self) -> None:
+        """The disk is well again."""
+        self.disk_is_full = self.disk_is_busy = self.disk_is_read_only = False
+        self.disk_has_error = self.disk_error_comes_late = False
 
     def crash(self) -> None:
         """Drop every object of the bot. Closing writes nothing: what was not committed is rolled back, as by a kill."""
@@ -719,7 +763,8 @@ class Rig:
         Then two cycles more, which must not change the books: what is settled is settled (I7).
         """
         self.venue.clear_faults()
-        self.points.watch, self.disk_is_full, self.disk_is_busy = None, False, False
+        self.points.watch = None
+        self.mend_disk()
         self.strategy.is_muted = True
         if self._bot is None:
             self.start()
@@ -811,10 +856,11 @@ class Rig:
         intents = Counter(ours[row["orderClientId"]].intent_id for row in rows if row["orderClientId"] in ours)
         found += [f"intent {intent} stands {n} times at the venue" for intent, n in intents.items() if n > 1]
         found += [f"{order.client_order_id} is still {order.status}" for order in ours.values() if order.is_in_doubt]
-        by_id = {str(row["id"]): row for row in rows}
-        found += [f"venue order {i} is in no book" for i, r in by_id.items() if r["orderClientId"] not in ours]
+        # By both ids: a venue may give the id of an order that ended to another one.
+        by_ids = {(str(row["id"]), row["orderClientId"]): row for row in rows}
+        found += [f"venue order {i} is in no book" for i, client in by_ids if client not in ours]
         for order in ours.values():
-            row = by_id.pop(order.venue_order_id or "", None)
+            row = by_ids.pop((order.venue_order_id or "", order.client_order_id), None)
             if row is None:
                 if order.venue_order_id is not None or order.filled_quantity:
                     found.append(f"{order.client_order_id} is {order.status} and the venue has no such order")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -53,21 +54,30 @@ def write_private(path: Path, text: str) -> Path:
 
 
 def bare_environment() -> dict[str, str]:
-    """What a child process needs from ours: where programs are, and nothing that could be a setting."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "SYSTEMROOT") if name in os.environ}
+    """What a child process needs from ours: where programs and modules are, and nothing that could be a setting."""
+    kept = ("PATH", "PYTHONPATH", "HOME", "TMPDIR", "SYSTEMROOT")
+    return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 class Process:
     """A child program with its output in a file that only the owner reads, ended whatever happens."""
 
-    def __init__(self, arguments: Sequence[str], log: Path, *, cwd: Path, wants_stdout: bool = False) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        cwd: Path,
+        wants_stdout: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = log
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._log_file: IO[bytes] = os.fdopen(descriptor, "ab")
-        self._child = subprocess.Popen(  # noqa: S603 - our own programs, arguments as a list
+        self._child = subprocess.Popen(  # noqa: S603 # nosec B603 - our own programs, arguments as a list
             [sys.executable, *arguments],
             cwd=cwd,
-            env=bare_environment(),
+            env={**bare_environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if wants_stdout else self._log_file,
             stderr=self._log_file,
@@ -166,26 +176,74 @@ class Simulator(Process):
 
 
 class BotProcess(Process):
-    """`btcbot run --loop` with an env file of its own."""
+    """`btcbot run --loop` with an env file of its own, or the same on a stage (see `staged_run`).
+
+    `started_ms` is the Unix time in milliseconds at which it was started.
+    """
 
     def __init__(
-        self, folder: Path, env_file: Path, cycle_seconds: float, *options: str, log_name: str = "btcbot.log"
+        self,
+        folder: Path,
+        env_file: Path,
+        cycle_seconds: float,
+        *options: str,
+        log_name: str = "btcbot.log",
+        stage: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`stage` is a `staged_run.Stage` as JSON; `environment` is added to the bare one."""
+        program = ["-m", "btcbot"] if stage is None else ["-m", "btcbot.testing.staged_run", stage]
+        loop = ["run", "--loop", "--cycle-seconds", str(cycle_seconds), "--env-file", str(env_file)]
+        self.started_ms = time.time_ns() // 1_000_000
+        self._read_to = 0
         super().__init__(
-            [
-                "-m",
-                "btcbot",
-                "run",
-                "--loop",
-                "--cycle-seconds",
-                str(cycle_seconds),
-                "--env-file",
-                str(env_file),
-                *options,
-            ],
-            folder / log_name,
-            cwd=folder,
-        )
+            [*program, *loop, *options], folder / log_name, cwd=folder, environment=environment
+        )  # fmt: skip
+
+    def new_events(self) -> list[Mapping[str, Any]]:
+        """What it has logged since the last call, whole lines only; lines that are no events are passed over."""
+        with self.log.open("rb") as file:
+            file.seek(self._read_to)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
+    def wait(self, seconds_max: float) -> int | None:
+        """Its exit status, as soon as there is one; None when there is none in time."""
+        try:
+            return self._child.wait(seconds_max)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def open_files(self) -> int:
+        """How many descriptors it has open now."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def waited_for_processor_ms(self) -> int:
+        """How long its main thread was ready to run and got no processor; 0 where the kernel does not tell."""
+        return waited_for_processor_ms(self.pid)
+
+    def threads(self) -> int:
+        """How many threads it has now."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+
+def time_of(event: Mapping[str, Any]) -> int:
+    """The time of a logged event, in Unix milliseconds."""
+    at = datetime.fromisoformat(str(event["timestamp"]))
+    return round((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
+
+
+def waited_for_processor_ms(pid: int) -> int:
+    """Milliseconds in which the main thread of a process was ready to run and got no processor; 0 if untold."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) // 1_000_000
+    except (OSError, IndexError):
+        return 0
 
 
 def write_settings(path: Path, settings: Mapping[str, str]) -> Path:

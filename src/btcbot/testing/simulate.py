@@ -1,20 +1,33 @@
-"""Runs worlds by the hundred and counts what they saw. The command `btcbot simulate` tells it to people."""
+"""Runs worlds by the hundred, in one process or several, and counts what they saw.
+
+A batch's result depends on its seeds alone: the worlds are told in the order of their seeds, whoever played them. Of a
+world that held, only numbers are kept, so a batch may be as long as anybody likes.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
 from btcbot.testing.faults import FAULTS
 from btcbot.testing.world import Story, World
 
+#: Seeds that a process plays before it tells of them.
+SEEDS_AT_ONCE_MAX: Final = 20
+#: Failing stories that are kept whole; more of them are only counted.
+FAILING_KEPT_MAX: Final = 20
+
 
 class Tally(msgspec.Struct, kw_only=True):
-    """Sums over seeds. `trace_sha256` is the trace of a single seed, or the hash of all traces in their order."""
+    """Sums over seeds, and the hash of all their traces in the order of the seeds."""
 
     seeds: int = 0
     violations: int = 0
@@ -22,31 +35,53 @@ class Tally(msgspec.Struct, kw_only=True):
     crashes: int = 0
     submits: int = 0
     fills: int = 0
+    instruments: int = 0
+    comparisons: int = 0
     cycles: int = 0
     cpu_s: float = 0.0
+    #: The first that failed.
     failing: list[Story] = msgspec.field(default_factory=list)
-    hashes: list[str] = msgspec.field(default_factory=list)
+    _first_hash: str = ""
+    _folded: Any = msgspec.field(default_factory=hashlib.sha256)
 
     def add(self, story: Story) -> None:
+        """The next seed's story."""
+        self._folded.update((("\n" if self.seeds else "") + story.trace_sha256).encode())
+        self._first_hash = self._first_hash or story.trace_sha256
         self.seeds += 1
         self.faults.update(story.faults)
         self.crashes += story.crashes
         self.submits += story.submits
         self.fills += story.fills
+        self.instruments += story.instruments
+        self.comparisons += story.comparisons
         self.cycles += story.cycles
-        self.hashes.append(story.trace_sha256)
+        self.cpu_s += story.cpu_s
         if story.violation is not None:
             self.violations += 1
-            self.failing.append(story)
+            if len(self.failing) < FAILING_KEPT_MAX:
+                self.failing.append(story)
 
     @property
     def trace_sha256(self) -> str:
-        return self.hashes[0] if len(self.hashes) == 1 else hashlib.sha256("\n".join(self.hashes).encode()).hexdigest()
+        """Of a single seed, the hash of its trace; else of all hashes, one below the other."""
+        return self._first_hash if self.seeds == 1 else str(self._folded.hexdigest())
 
     @property
     def unseen(self) -> list[str]:
         """Faults of the catalogue that never struck."""
         return [name for name in FAULTS if not self.faults[name]]
+
+    @property
+    def sums(self) -> Mapping[str, int]:
+        """By the names that `demands` has for them."""
+        return {
+            "submits": self.submits,
+            "fault firings": self.faults.total(),
+            "crashes": self.crashes,
+            "fills": self.fills,
+            "instruments": self.instruments,
+        }
 
     def report(self) -> dict[str, object]:
         """The one line of JSON."""
@@ -63,11 +98,11 @@ class Tally(msgspec.Struct, kw_only=True):
     def averages(self) -> str:
         """Of one seed, and how fast they went."""
         seeds = max(self.seeds, 1)
+        told = ", ".join(f"{total / seeds:.1f} {name}" for name, total in self.sums.items())
         per_minute = f"{self.seeds / self.cpu_s * 60:.0f}" if self.cpu_s else "–"
         return (
-            f"{self.seeds} seeds, {self.violations} violations; on average {self.faults.total() / seeds:.1f} faults, "
-            f"{self.crashes / seeds:.1f} crashes, {self.submits / seeds:.1f} submits, {self.fills / seeds:.1f} fills, "
-            f"{self.cycles / seeds:.1f} cycles; {per_minute} seeds a CPU-minute"
+            f"{self.seeds} seeds, {self.violations} violations; on average {told}, {self.cycles / seeds:.1f} cycles; "
+            f"{per_minute} seeds a CPU-minute"
         )
 
 
@@ -76,7 +111,14 @@ def stories(
 ) -> Iterator[Story]:
     """The worlds of `count` seeds from `first` on, one after the other."""
     for seed in range(first, first + count):
-        yield World(seed, cycles=cycles, only=only).run()
+        started_s = time.process_time()
+        try:
+            story = World(seed, cycles=cycles, only=only).run()
+        except BaseException as error:
+            error.add_note(f"in the world of seed {seed}")  # the venue's own books, or the test kit, are broken
+            raise
+        story.cpu_s = time.process_time() - started_s
+        yield story
 
 
 def simulate(
@@ -87,15 +129,52 @@ def simulate(
     only: Collection[str] | None = None,
     watch: Callable[[Story], None] | None = None,
     stop_at_first: bool = False,
+    workers: int = 1,
+    with_traces: bool = True,
 ) -> Tally:
-    """Run them all, or until the first that fails."""
+    """Run them all, or until the first that fails. `workers` processes share the seeds; the result is the same.
+
+    `watch` sees each story in the order of the seeds; without traces, only those that failed still have theirs.
+    """
     tally = Tally()
-    started_s = time.process_time()
-    for story in stories(first, count, cycles=cycles, only=only):
+    told = (
+        stories(first, count, cycles=cycles, only=only)
+        if workers == 1
+        else _shared(first, count, cycles, only, workers, with_traces)
+    )
+    for story in told:
         tally.add(story)
-        tally.cpu_s = time.process_time() - started_s
         if watch is not None:
             watch(story)
         if stop_at_first and story.violation is not None:
             break
     return tally
+
+
+def _shared(
+    first: int, count: int, cycles: int | None, only: Collection[str] | None, workers: int, with_traces: bool
+) -> Iterator[Story]:
+    """The same stories, played by several processes, told in the order of their seeds."""
+    size = max(1, min(SEEDS_AT_ONCE_MAX, count // (workers * 4)))
+    slices = [(at, min(size, first + count - at)) for at in range(first, first + count, size)]
+    play = partial(_play, cycles=cycles, only=None if only is None else frozenset(only), with_traces=with_traces)
+    # New interpreters instead of copies of this one: a copy would bring its threads' locks along.
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(slices)), _begin_worker) as pool:
+        for told in pool.imap(play, slices):
+            yield from told
+
+
+def _begin_worker() -> None:
+    """The keyboard's interrupt is for the process that was asked; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _play(part: tuple[int, int], *, cycles: int | None, only: Collection[str] | None, with_traces: bool) -> list[Story]:
+    told = []
+    for story in stories(*part, cycles=cycles, only=only):
+        if story.violation is None:
+            story.fired.clear()  # counted already; what is not needed is not carried over
+            if not with_traces:
+                story.trace.clear()
+        told.append(story)
+    return told

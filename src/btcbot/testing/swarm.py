@@ -21,7 +21,33 @@ from btcturk_sim.auth import NonceRule
 from btcturk_sim.book import BookOptions
 from btcturk_sim.engine import EngineOptions
 
-PRICES: Final[Mapping[str, str]] = {"BTCTRY": "1000000", "ETHTRY": "100000", "SOLTRY": "5000.5", "XRPTRY": "40.123"}
+PRICES: Final[Mapping[str, str]] = {
+    "BTCTRY": "1000000", "ETHTRY": "100000", "SOLTRY": "5000.5", "AVAXTRY": "900.25", "XRPTRY": "40.123",
+    "ADATRY": "25.471",
+}  # fmt: skip
+#: In so many worlds of a hundred all of these pairs are traded: beyond five, one ticker takes the place of the books.
+ALL_PAIRS_PERCENT: Final = 6
+
+#: Rows of a trade list, as the venue has them, and so few that a simulated day does not fit.
+PAGES_MAX: Final = (200, 200, 200, 12, 12)
+#: Settings and what a world draws for each.
+CHOICES: Final[Mapping[str, tuple[int, ...]]] = {
+    "TTL_SECONDS": (8, 25, 60),
+    "COOLDOWN_SECONDS": (0, 0, 0, 15),
+    "MAX_ORDERS_PER_CYCLE": (1, 2, 5),
+    "MAX_OPEN_ORDERS_PER_SYMBOL": (1, 2, 3),
+    "NOTIONAL_CAP_TRY_PER_CYCLE": (600, 1_200, 3_000),
+    "MAX_NOTIONAL_PER_ORDER_TRY": (0, 550, 800),
+    "MAX_POSITION_TRY_PER_SYMBOL": (900, 2_000, 6_000),
+    "MAX_TOTAL_EXPOSURE_TRY": (1_500, 5_000, 20_000),
+    "MAX_DAILY_LOSS_TRY": (100, 500, 5_000),
+    "PRICE_COLLAR_BPS": (50, 200, 500),
+    "MIN_PROFIT_BPS": (0, 30),
+}
+#: What a restart finds is the heart of it: crashes belong to more worlds than any other fault.
+CRASH_SHARE_MIN: Final = 0.6
+#: Those that an operator changes from one life of the process to the next.
+LIMITED: Final = tuple(CHOICES)
 
 
 class Now(Protocol):
@@ -62,12 +88,14 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     lag_ms_max: int
     volatility_bps: int
     packs: bool
+    trades_max: int  # rows of a trade list at most
     rates: Mapping[str, int]  # ppm of each fault that this world knows
 
     def described(self) -> str:
         return (
             f"{','.join(self.symbols)} {self.wishes} {self.cycles}x{self.cycle_seconds:g}s {self.nonce.value} "
-            f"skew {self.skew_ms} lag {self.lag_ms_max} {dict(self.settings)} {len(self.rates)} faults"
+            f"skew {self.skew_ms} pages {self.trades_max} lag {self.lag_ms_max} "
+            f"{dict(sorted(self.settings.items()))} {len(self.rates)} faults"
         )
 
 
@@ -87,22 +115,11 @@ def limits_of(settings: Mapping[str, str]) -> Limits:
 def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
     """The world of a seed, with only these faults."""
     random = Random(f"{seed}/swarm")  # noqa: S311 (no secret)
-    symbols = tuple(sorted(random.sample(sorted(PRICES), random.choice((2, 2, 3)))))
+    pairs = len(PRICES) if random.randrange(100) < ALL_PAIRS_PERCENT else random.choice((2, 2, 3))
+    symbols = tuple(sorted(random.sample(sorted(PRICES), pairs)))
     horizon_s = random.choice((5, 10, 30))
-    settings = {
-        "TTL_SECONDS": str(random.choice((8, 25, 60))),
-        "COOLDOWN_SECONDS": str(random.choice((0, 0, 15))),
-        "SETTLE_HORIZON_SECONDS": str(horizon_s),
-        "MAX_ORDERS_PER_CYCLE": str(random.choice((1, 2, 5))),
-        "MAX_OPEN_ORDERS_PER_SYMBOL": str(random.choice((1, 2, 3))),
-        "NOTIONAL_CAP_TRY_PER_CYCLE": str(random.choice((600, 1_200, 3_000))),
-        "MAX_NOTIONAL_PER_ORDER_TRY": str(random.choice((0, 550, 800))),
-        "MAX_POSITION_TRY_PER_SYMBOL": str(random.choice((900, 2_000, 6_000))),
-        "MAX_TOTAL_EXPOSURE_TRY": str(random.choice((1_500, 5_000, 20_000))),
-        "MAX_DAILY_LOSS_TRY": str(random.choice((100, 500, 5_000))),
-        "PRICE_COLLAR_BPS": str(random.choice((50, 200, 500))),
-        "MIN_PROFIT_BPS": str(random.choice((0, 30))),
-    }
+    settings = {name: str(random.choice(choices)) for name, choices in CHOICES.items()}
+    settings["SETTLE_HORIZON_SECONDS"] = str(horizon_s)
     engine = EngineOptions(
         cancel_lag_ms=random.choice((0, 50, 700, 3_000)),
         transactions_lag_ms=random.choice((0, 150, 2_000)),
@@ -111,10 +128,11 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
         book=BookOptions(depth_try=Decimal(random.choice((120, 300, 20_000))), levels=12),
     )
     share = random.choice((0.15, 0.3, 0.5, 1.0))
-    mildness = random.choice((1, 1, 2, 4))
+    mildness = random.choice((1, 1, 2, 3))
     rates = {}
     for name, fault in FAULTS.items():
-        is_in, ppm = random.random() < share, random.randint(*fault.ppm)
+        least = CRASH_SHARE_MIN if name == "crash" else 0.0
+        is_in, ppm = random.random() < max(share, least), random.randint(*fault.ppm)
         if is_in and name in names and ppm:
             rates[name] = max(ppm // mildness, 1)
     skewed = random.random() < share and "venue_skew" in names
@@ -125,13 +143,14 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
         cycles=cycles or random.randint(15, 35),
         cycle_seconds=random.choice((2.0, 4.0, 10.0)),
         restart_seconds=random.choice((0.05, 0.05, 2.0, 10.0)),
-        wishes=random.choice(("random", "random", "profit_v1", "both")),
+        wishes=random.choice(("random", "random", "both", "both", "profit_v1")),
         nonce=random.choice(tuple(NonceRule)),
         engine=engine,
         skew_ms=random.choice((-1_500, -700, 400, 1_500)) if skewed else 0,
         lag_ms_max=horizon_s * 700,
         volatility_bps=random.choice((5, 40, 150)),
         packs=random.random() < 0.1,
+        trades_max=random.choice(PAGES_MAX),
         rates=rates,
     )
 
@@ -147,10 +166,13 @@ class RandomWishes:
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
         random = Random(f"{self._now.seed}/wishes/{self._now.cycle}")  # noqa: S311 (no secret)
         wishes: list[Intent] = []
-        for number in range(random.choice((0, 1, 1, 2, 3))):
+        for number in range(random.choice((1, 2, 2, 3, 4))):
             symbol = random.choice(context.symbols)
             side = random.choice((Side.BUY, Side.BUY, Side.SELL))
-            offset_bps, value = random.choice((-400, -60, -6, -5, 0, 5, 6, 60, 2_000)), random.randint(50, 900)
+            offset_bps, value = (
+                random.choice((-400, -60, -30, -6, -5, -5, 0, 0, 5, 5, 6, 30, 60, 2_000)),
+                random.randint(50, 900),
+            )
             crumbs = random.choice((0, 0, 0, 1))
             quote, instrument = context.quotes.get(symbol), context.instruments.get(symbol)
             if quote is None or instrument is None:

@@ -8,6 +8,9 @@ cycle come from the cycle's number alone, so that taking one fault out of a stor
     heal          faults off, nothing wished; everything settles within a few cycles, and books equal the venue
     second life   another process on the same database trades a little, and settles
     idempotence   two more recoveries change nothing
+
+What may strike stands in `faults`, whether it strikes is up to `chance`, what it then does to this world stands in
+`effects` and `on_the_way`, and what must hold all the while in `checkers`.
 """
 
 from __future__ import annotations
@@ -16,101 +19,74 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import httpx2
 import msgspec
 
 from btcbot import bootstrap
 from btcbot.adapters.metrics import NullMetrics
-from btcbot.adapters.store.sqlite import SqliteStore
-from btcbot.config.secrets import Secret, key_fingerprint
 from btcbot.config.settings import Settings
 from btcbot.domain import money
-from btcbot.domain.book import BookIdentity
 from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.orders import OPEN
 from btcbot.domain.reasons import TradingState
 from btcbot.errors import StoreFailed
 from btcbot.profiles import RUN
 from btcbot.strategies.base import Strategy
+from btcbot.testing.chance import AT_START, NOT_STARTED, Chance, Concern, beat_of, place_of
 from btcbot.testing.checkers import Checkers, Violated
-from btcbot.testing.faults import FAULTS, Fault, Firing, Numbers
+from btcbot.testing.effects import Effects
+from btcbot.testing.faults import FAULTS, Firing
 from btcbot.testing.in_process import EPOCH_MS, Crash, Rig
-from btcbot.testing.swarm import PRICES, BothWishes, RandomWishes, draw_swarm, limits_of
+from btcbot.testing.on_the_way import OnTheWay
+from btcbot.testing.stage import NoLog as NoLog
+from btcbot.testing.stage import fast_folder, prepared_image, trades_told_at_once
+from btcbot.testing.swarm import PRICES, BothWishes, RandomWishes, Swarm, draw_swarm, limits_of
 from btcturk_sim.accounts import Transfer
-from btcturk_sim.faults import FaultRule
 from btcturk_sim.instruments import FIAT
 from btcturk_sim.pair import Pair
-from btcturk_sim.wire import Delivery, Request, Response
 
-BOOK_ID: Final = "5eed5eed"
 HEAL_CYCLES_MAX: Final = 30
 HEAL_SECONDS: Final = 12.0
 SECOND_LIFE_CYCLES: Final = 4
-TIME_PATH: Final = "/api/v2/server/time"
-TIME_SAMPLES: Final = 3
 RULES_AGE_MS: Final = 300_000
 #: What two recoveries without any event may write: reports, and marks of time.
 _HEARTBEAT: Final = ("cycle_number", "marks", "nonce_mark_ms", "trades_cursor_ms", "self_check", "pnl_day",
                      "pnl_day_start", "trading_state_reason")  # fmt: skip
 _TABLES: Final = ("identity", "orders", "holds", "fills", "entries", "postings", "account_balances", "positions",
                   "verdicts", "discrepancies")  # fmt: skip
-_NOT_STARTED: Final = -1
+_BEATS: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "beat")
 
 
 class Story(msgspec.Struct, kw_only=True):
-    """What became of a world."""
+    """What became of a world. `comparisons` of the books with the venue at rest, all of them without a difference."""
 
     seed: int
     violation: tuple[str, str] | None
+    swarm: Swarm
     fired: list[Firing]
     faults: Counter[str]
     crashes: int
     submits: int
     fills: int
+    instruments: int  # pairs that an order was sent for
+    comparisons: int
     cycles: int
     trace: list[str]
     trace_sha256: str
-
-
-@cache
-def _image(key: str) -> bytes:
-    """A database that has been made for this key and has seen nothing yet."""
-    money.arm()
-    store = SqliteStore.in_memory()
-    with store.transaction() as tx:
-        tx.put_identity(
-            BookIdentity(
-                book_id=BOOK_ID,
-                mode="demo",
-                venue_host="127.0.0.1",
-                key_fingerprint=key_fingerprint(Secret(key)),
-                created_at_ms=EPOCH_MS,
-            )
-        )
-    image = store.image()
-    store.close()
-    return image
-
-
-class NoLog:
-    """`Log` that keeps nothing."""
-
-    def debug(self, event: str, **fields: object) -> None:
-        """Gone."""
-
-    info = warning = error = debug
+    cpu_s: float = 0.0  # what it took, where somebody measured
 
 
 class World:
-    """`run` it once. `script` replays firings in place of chance; `only` leaves these faults in the swarm."""
+    """`run` it once. `script` replays firings in place of chance; `only` leaves these faults in the swarm.
+
+    `swarm` None draws it from the seed; a story that is kept brings its own, whatever is drawn today.
+    """
 
     def __init__(
         self,
@@ -119,62 +95,59 @@ class World:
         cycles: int | None = None,
         only: Collection[str] | None = None,
         script: Sequence[Firing] | None = None,
+        swarm: Swarm | None = None,
     ) -> None:
         self.seed = seed
-        self.swarm = draw_swarm(seed, cycles, frozenset(FAULTS) if only is None else frozenset(only))
-        self.cycle = _NOT_STARTED
-        self.fired: list[Firing] = []
-        self.counts: Counter[str] = Counter()
+        self.swarm = swarm or draw_swarm(seed, cycles, frozenset(FAULTS) if only is None else frozenset(only))
+        self.chance = Chance(seed, self.swarm.rates, script)
         self.trace: list[str] = [f"seed {seed} {self.swarm.described()}"]
-        self.crashes = 0
-        self.is_healing = False
+        self.comparisons = 0
+        self.is_stormy = self.is_healing = False
         self.paused_ms = 0
         self.kill_since: int | None = None
         self.points_passed = 0
         self.safe_mode_left = 0
         self.skew_ms = self.swarm.skew_ms
-        self._script = None if script is None else {(f.cycle, f.place, f.nth, f.fault): f for f in script}
-        self._chance = {name: Random(f"{seed}/{name}") for name in ("wire", "crash", "point", "beat")}  # noqa: S311
-        self._menus: dict[tuple[str, str], list[tuple[int, Fault]]] = {}
-        self._seen: defaultdict[str, int] = defaultdict(int)
-        self._under_way: tuple[Fault, Firing, FaultRule | None] | None = None
-        self._until: dict[str, int] = {}
-        self._is_stormy = False
-        self._replica: FaultRule | None = None
         self._minimums: dict[str, list[tuple[int, Decimal]]] = {}
         self._restarted_at_ms = -RULES_AGE_MS
-        self._folder = Path(tempfile.mkdtemp(prefix="btcbot-world-", dir=_fast_folder()))
-        key = f"world-{os.getpid()}"
+        self._folder = Path(tempfile.mkdtemp(prefix="btcbot-world-", dir=fast_folder()))
         try:
-            self.rig = Rig(
-                self._folder,
-                symbols=self.swarm.symbols,
-                prices={symbol: PRICES[symbol] for symbol in self.swarm.symbols},
-                balances=self.swarm.balances,
-                strategy=self._strategy,
-                cycle_seconds=self.swarm.cycle_seconds,
-                nonce=self.swarm.nonce,
-                engine=self.swarm.engine,
-                image=_image(key),
-                key=key,
-                packs=self.swarm.packs,
-                log=NoLog(),
-                metrics=NullMetrics(),
-                **self.swarm.settings,
-            )
+            self.rig = self._build()
         except BaseException:
             shutil.rmtree(self._folder)
             raise
         self.limits = limits_of(self.swarm.settings)
-        skew = Firing(_NOT_STARTED, "start", 0, "venue_skew", (self.skew_ms,))
-        if script is not None and skew not in script:
+        skew = Firing(NOT_STARTED, AT_START, 0, "venue_skew", (self.skew_ms,))
+        if self.skew_ms and not self.chance.has_in_script(skew):
             self.skew_ms = 0
         if self.skew_ms:
             self.rig.venue.skew(self.skew_ms / 1_000)
-            self._note(skew)
+            self.note(skew)
         self.checkers = Checkers(self)
-        self.rig.venue.transport.meddler = self
+        self.effects = Effects(self)
+        self.on_the_way = OnTheWay(self)
+        self.rig.venue.transport.meddler = self.on_the_way
         self.rig.points.watch = self._at_point
+
+    def _build(self) -> Rig:
+        swarm, key = self.swarm, f"world-{os.getpid()}"
+        return Rig(
+            self._folder,
+            symbols=swarm.symbols,
+            prices={symbol: PRICES[symbol] for symbol in swarm.symbols},
+            balances=swarm.balances,
+            strategy=self._strategy,
+            cycle_seconds=swarm.cycle_seconds,
+            nonce=swarm.nonce,
+            engine=swarm.engine,
+            image=prepared_image(key),
+            key=key,
+            packs=swarm.packs,
+            log=NoLog(),
+            metrics=NullMetrics(),
+            trades_max=swarm.trades_max,
+            **swarm.settings,
+        )
 
     def _strategy(self, settings: Settings) -> Strategy:
         profit = bootstrap.strategy_of(RUN, settings)
@@ -186,16 +159,21 @@ class World:
             case _:
                 return BothWishes(self, RandomWishes(self), profit)
 
+    @property
+    def cycle(self) -> int:
+        return self.chance.cycle
+
     # -- the whole story -------------------------------------------------------------------------------------------
 
     def run(self) -> Story:
         violation: tuple[str, str] | None = None
         try:
-            self._calm_cycle()
-            self._storm()
-            self._heal("heal")
-            self._second_life()
-            self._idempotence()
+            with trades_told_at_once(self.swarm.trades_max):
+                self._calm_cycle()
+                self._storm()
+                self._heal("heal")
+                self._second_life()
+                self._idempotence()
         except Violated as violated:
             violation = (violated.invariant, violated.text)
         except Exception as error:  # noqa: BLE001 (whatever the bot lets out is what we look for)
@@ -209,11 +187,14 @@ class World:
         return Story(
             seed=self.seed,
             violation=violation,
-            fired=self.fired,
-            faults=self.counts,
-            crashes=self.crashes,
+            swarm=self.swarm,
+            fired=self.chance.fired,
+            faults=self.chance.counts,
+            crashes=self.chance.counts["crash"],
             submits=sum(self.rig.venue.transport.posts.values()),
             fills=len(self.checkers.fills),
+            instruments=len(self.on_the_way.pairs),
+            comparisons=self.comparisons,
             cycles=self.cycle,
             trace=self.trace,
             trace_sha256=hashlib.sha256("\n".join(self.trace).encode()).hexdigest(),
@@ -224,27 +205,24 @@ class World:
         self._cycle()
 
     def _storm(self) -> None:
-        self._is_stormy = True
+        self.is_stormy = True
         for number in range(self.swarm.cycles):
-            self.cycle = number
-            self._seen.clear()
+            self.chance.begin(number)
             self._market()
-            self._beats()
+            self.effects.end_due()
+            for name in _BEATS:
+                self._occasion("beat", beat_of(name))
             self._cycle()
-        self._is_stormy = False
+        self.is_stormy = False
 
     def _heal(self, name: str) -> None:
         self._tell(name)
         rig = self.rig
+        self.effects.end_all()
         rig.venue.clear_faults()
-        rig.disk_is_full = rig.disk_is_busy = False
+        rig.mend_disk()
         rig.stop.clear()
-        rig.clock.set_right()
-        self._kill_off()
-        for symbol in self.swarm.symbols:
-            self._pair(symbol).halted = False
         rig.crash()
-        self._safe_mode_off()
         self._start()
         for order in rig.venue.working():
             if order.client_id not in self.checkers.ours:
@@ -252,7 +230,7 @@ class World:
         rig.venue.simulator.engine.settle_everything(rig.clock.true_ms())
         rig.strategy.is_muted = self.is_healing = True
         for _ in range(HEAL_CYCLES_MAX):
-            self.cycle += 1
+            self.chance.cycle += 1
             has_completed = self._cycle(HEAL_SECONDS)
             if (
                 has_completed
@@ -266,7 +244,7 @@ class World:
             raise Violated(
                 "I7", f"not settled after {HEAL_CYCLES_MAX} clean cycles: {rig.state()}, {left or 'a difference'}"
             )
-        self.checkers.at_rest()
+        self._compare()
         rig.strategy.is_muted = self.is_healing = False
 
     def _second_life(self) -> None:
@@ -274,7 +252,7 @@ class World:
         self.rig.restart()
         self.checkers.new_life()
         for _ in range(SECOND_LIFE_CYCLES):
-            self.cycle += 1
+            self.chance.cycle += 1
             self._market()
             self._cycle()
         self._heal("heal again")
@@ -286,17 +264,22 @@ class World:
         for _ in range(2):
             self.rig.restart()
             self.checkers.new_life()
-            self.cycle += 1
+            self.chance.cycle += 1
             self._cycle(HEAL_SECONDS)
         after = self._books()
         if after != before:
             changed = [name for name in before if before[name] != after[name]]
             rows = [row for name in changed for row in after[name] if row not in before[name]]
             raise Violated("I7", f"two recoveries without any event changed {', '.join(changed)}: {rows[:2]}")
+        self._compare()
+
+    def _compare(self) -> None:
+        self.checkers.at_rest()
+        self.comparisons += 1
 
     def _books(self) -> dict[str, list[Any]]:
         disk = self.rig.disk
-        tables: dict[str, list[Any]] = {name: disk.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608
+        tables: dict[str, list[Any]] = {name: disk.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608 # nosec B608
         values = disk.execute("SELECT name, value FROM named_values").fetchall()
         tables["named_values"] = sorted(row for row in values if row[0] not in _HEARTBEAT)
         return tables
@@ -329,7 +312,7 @@ class World:
             self._tell("ended on a signal")
             rig.crash()
             rig.stop.clear()
-        rig.disk_is_full = rig.disk_is_busy = False
+        rig.disk_is_full = rig.disk_is_busy = rig.disk_has_error = rig.disk_error_comes_late = False
         pause_s = rig.cycle_seconds if seconds is None else seconds
         rig.wait(pause_s if rig.is_up else min(pause_s, self.swarm.restart_seconds))
         self.checkers.cycle_ended()
@@ -342,343 +325,50 @@ class World:
 
     def _halted(self, evidence: str) -> None:
         """An operator looks at it; only a key that was refused too often is nothing that we would call a defect."""
-        if not evidence.startswith("I17") or "unauthorized" not in self.counts:
+        if not evidence.startswith("I17") or "unauthorized" not in self.chance.counts:
             raise Violated("HALT", evidence)
         self.rig.venue.clear_faults()
         self.rig.restart()
         self.checkers.new_life()
         self.rig.ask("resume", reason="the key is fine")
 
-    @property
-    def has_restarted_lately(self) -> bool:
-        """Within the longest period of the venue's limits: a new process cannot know what the old one asked."""
-        return self.rig.clock.true_ms() - self._restarted_at_ms < 61_000
-
-    # -- market and beats ------------------------------------------------------------------------------------------
+    # -- market and faults -----------------------------------------------------------------------------------------
 
     def _market(self) -> None:
         random = Random(f"{self.seed}/market/{self.cycle}")  # noqa: S311 (no secret)
         for symbol in self.swarm.symbols:
             if random.random() < 0.6:
-                self._move(symbol, random.randint(-self.swarm.volatility_bps, self.swarm.volatility_bps))
+                self.move(symbol, random.randint(-self.swarm.volatility_bps, self.swarm.volatility_bps))
 
-    def _move(self, symbol: str, bps: int) -> None:
-        pair = self._pair(symbol)
+    def move(self, symbol: str, bps: int) -> None:
+        pair = self.pair(symbol)
         places = pair.instrument.price_scale if pair.instrument.has_fraction else 0
         price = money.round_down(pair.price * (10_000 + bps) / 10_000, places)
         engine = self.rig.venue.simulator.engine
         engine.override_price(symbol, price, self.rig.clock.true_ms())
-
-    def _beats(self) -> None:
-        for name, due in list(self._until.items()):
-            if self.cycle >= due:
-                del self._until[name]
-                self._end(name)
-        for fault in FAULTS.values():
-            if fault.site == "beat":
-                firing = self._occasion("beat", f"beat:{fault.name}", "beat")
-                if firing is not None and _BEATS[firing.fault](self, firing.numbers):
-                    self._note(firing)
-
-    def _end(self, name: str) -> None:
-        kind, _, symbol = name.partition(":")
-        match kind:
-            case "clock":
-                self.rig.clock.set_right()
-            case "kill":
-                self._kill_off()
-            case "safe":
-                self.rig.crash()
-                self._safe_mode_off()
-            case "replica":
-                if self._replica is not None:
-                    self.rig.venue.simulator.faults.remove(self._replica.id)
-            case "halt":
-                self._pair(symbol).halted = False
-
-    def _kill_off(self) -> None:
-        self.kill_since = None
-        self.rig.kill_switch().path.unlink(missing_ok=True)
-
-    def _safe_mode_off(self) -> None:
-        self.safe_mode_left = 0
-        self.rig.environment["SAFE_MODE"] = "false"
-
-    def _whole_fill(self, numbers: Numbers) -> bool:
-        return self._fill(numbers[0], 1_000)
-
-    def _human_cancel(self, numbers: Numbers) -> bool:
-        working = self._our_working()
-        if not working:
-            return False
-        order = working[numbers[0] % len(working)]
-        return self._managed(lambda: self.rig.venue.cancel(order.id))
-
-    def _price_jump(self, numbers: Numbers) -> bool:
-        bps = numbers[1] * 10
-        self._move(self._symbol(numbers[0]), bps if abs(bps) >= 300 else 300)
-        return True
-
-    def _maintenance(self, numbers: Numbers) -> bool:
-        symbol = self._symbol(numbers[0])
-        self._pair(symbol).halted = True
-        self._until[f"halt:{symbol}"] = self.cycle + numbers[1]
-        return True
-
-    def _rules_change(self, numbers: Numbers) -> bool:
-        symbol = self._symbol(numbers[0])
-        told = self._minimums.setdefault(symbol, [])
-        told.append((self.rig.clock.true_ms(), self._minimum(symbol)))
-        self.rig.venue.change_minimum(symbol, str(numbers[1]))
-        return True
-
-    def _clock_forward(self, numbers: Numbers) -> bool:
-        self.rig.clock.step(numbers[0] / 1_000)
-        self._until["clock"] = self.cycle + numbers[1]
-        return True
-
-    def _clock_back(self, numbers: Numbers) -> bool:
-        return self._clock_forward((-numbers[0], numbers[1]))
-
-    def _safe_mode(self, numbers: Numbers) -> bool:
-        self.rig.crash()
-        self.rig.environment["SAFE_MODE"] = "true"
-        self.safe_mode_left = numbers[0]
-        self._until["safe"] = self.cycle + numbers[0]
-        return True
-
-    def _replica_lag(self, numbers: Numbers) -> bool:
-        """All that the venue tells of the account comes from a replica that is behind."""
-        if "replica" in self._until:
-            return False
-        lag_ms = self.swarm.lag_ms_max * numbers[0] // 1_000
-        self._replica = self.rig.venue.simulator.faults.add("lag", method="GET", path_prefix="/api/v1", lag_ms=lag_ms)
-        self._until["replica"] = self.cycle + numbers[1]
-        return True
-
-    def _cancel_all(self, numbers: Numbers) -> bool:
-        rig = self.rig
-        if not rig.is_up:
-            return False
-        self.checkers.cycle_begins()
-        try:
-            rig.ask("cancel", client_order_id="all")
-        except (Crash, StoreFailed):
-            rig.crash()
-        return True
-
-    # -- faults at points ------------------------------------------------------------------------------------------
 
     def _at_point(self, name: str) -> None:
         self.points_passed = len(self.rig.points.passed)
         if name == "after commit":
             self.trace.append("+" + ",".join(statement for statement, _ in self.rig.last_unit()))
             self.checkers.committed()
-        if not self._is_stormy:
+        if not self.is_stormy:
             return
-        place = _place(name)
-        crash = self._occasion("crash", f"crash:{place}", "point")
+        place = place_of(name)
+        crash = self.chance.occasion("crash", f"crash:{place}")
         if crash is not None:
-            self.crashes += 1
-            self._note(crash)
+            self.note(crash)
             raise Crash(name)
-        firing = self._occasion("point", place, "point")
-        if firing is not None and _POINTS[firing.fault](self, firing.numbers):
-            self._note(firing)
+        self._occasion("point", place)
 
-    def _partial_fill(self, numbers: Numbers) -> bool:
-        return self._fill(*numbers)
+    def _occasion(self, concern: Concern, place: str) -> None:
+        firing = self.chance.occasion(concern, place)
+        if firing is not None and self.effects.strike(firing):
+            self.note(firing)
 
-    def _fill(self, which: int, permille: int) -> bool:
-        working = [order for order in self._our_working() if order.resting]
-        if not working:
-            return False
-        order = working[which % len(working)]
-        quantity = money.round_down(order.left * permille / 1_000, order.instrument.quantity_scale)
-        if quantity <= 0 or self._pair(order.instrument.symbol).halted:
-            return False
-        self.rig.venue.fill(order, quantity)
-        return True
-
-    def _process_paused(self, numbers: Numbers) -> bool:
-        self.rig.clock.advance(numbers[0] / 1_000)
-        self.paused_ms += numbers[0]
-        self.rig.venue.transport.deliver_late()
-        return True
-
-    def _disk_full(self, numbers: Numbers) -> bool:
-        self.rig.disk_is_full = True
-        return True
-
-    def _disk_busy(self, numbers: Numbers) -> bool:
-        self.rig.disk_is_busy = True
-        return True
-
-    def _sigterm(self, numbers: Numbers) -> bool:
-        if self.rig.stop.is_set():
-            return False
-        self.rig.stop.set()
-        return True
-
-    def _kill_flip(self, numbers: Numbers) -> bool:
-        if self.kill_since is not None:
-            return False
-        self.rig.kill_switch().path.touch()
-        self.kill_since = self.points_passed
-        self._until["kill"] = self.cycle + numbers[0]
-        return True
-
-    def _human_order(self, numbers: Numbers) -> bool:
-        symbol = self._symbol(numbers[1])
-        pair = self._pair(symbol)
-        value = Decimal(100 + numbers[2])
-        quantity = money.divide_down(value, pair.price, min(pair.instrument.quantity_scale, 6))
-        side, best = ("buy", pair.best_ask()) if numbers[0] else ("sell", pair.best_bid())
-        if best is None or quantity <= 0:
-            return False
-        text = money.plain(quantity), money.plain(best)
-        return self._managed(lambda: self.rig.venue.human_orders(side, symbol, *text))
-
-    def _deposit(self, numbers: Numbers) -> bool:
-        self.rig.venue.deposit("TRY", money.plain(Decimal(numbers[0]) / 100))
-        return True
-
-    def _withdrawal(self, numbers: Numbers) -> bool:
-        return self._managed(lambda: self.rig.venue.withdraw("TRY", str(numbers[0]), "1.25"))
-
-    def _managed(self, act: Callable[[], object]) -> bool:
-        """Whether the venue let somebody do it."""
-        try:
-            act()
-        except AssertionError:
-            return False
-        return True
-
-    def _our_working(self) -> list[Any]:
-        return [order for order in self.rig.venue.working() if order.client_id in self.checkers.ours]
-
-    def _pair(self, symbol: str) -> Pair:
-        return self.rig.venue.simulator.engine.pairs[symbol]
-
-    def _symbol(self, number: int) -> str:
-        return self.swarm.symbols[number % len(self.swarm.symbols)]
-
-    # -- faults on the wire (Meddler) ------------------------------------------------------------------------------
-
-    def sends(self, name: str, request: Request) -> None:
-        self._under_way = None
-        self.checkers.leaves(request)
-        if not self._is_stormy:
-            return
-        place = _place(name)
-        firing = self._occasion("wire", place, "wire")
-        if firing is None:
-            return
-        fault, faults = FAULTS[firing.fault], self.rig.venue.simulator.faults
-        if firing.fault == "connect_failure":
-            self._note(firing)
-            self.trace.append(f"{self._time()} {name} no connection")
-            raise httpx2.ConnectError("no route to the venue")
-        rule: FaultRule | None = None
-        if fault.rule is not None:
-            kind, params = fault.rule(firing.numbers)
-            told: Mapping[str, Any] = params
-            if kind in ("lag", "hide_new"):
-                told = {"lag_ms": self.swarm.lag_ms_max * firing.numbers[0] // 1_000}
-            if kind == "unauthorized":
-                rule = faults.add(kind, path_prefix="/api/v1", count=firing.numbers[0], **told)
-            elif request.path == TIME_PATH:
-                # All samples of one measurement, or the shortest trip would tell the truth.
-                rule = faults.add(kind, path_prefix=request.path, count=TIME_SAMPLES, **told)
-            else:
-                rule = faults.add(kind, method=request.method, path_prefix=request.path, count=1, **told)
-        self._under_way = (fault, firing, rule)
-
-    def answers(self, name: str, request: Request, answer: Response) -> Response:
-        if self._under_way is not None:
-            (fault, firing, rule), self._under_way = self._under_way, None
-            answer, has_fired = self._spoiled(fault, firing, rule, request, answer)
-            if has_fired:
-                self._note(firing)
-        delivery = "" if answer.transport.delivery is Delivery.SEND else f" {answer.transport.delivery.value}"
-        self.trace.append(f"{self._time()} {_place(name)} {answer.status} {len(answer.body)}{delivery}")
-        return answer
-
-    def arrives(self, name: str, request: Request, answer: Response) -> None:
-        self.checkers.arrives(name, request, answer)
-
-    def _spoiled(
-        self, fault: Fault, firing: Firing, rule: FaultRule | None, request: Request, answer: Response
-    ) -> tuple[Response, bool]:
-        """The answer as it arrives, and whether the fault made a difference."""
-        if rule is not None:
-            if fault.name == "refused_but_placed":
-                return answer, rule.hits > 0 and answer.fault == "refused_but_placed"
-            return answer, rule.hits > 0
-        if fault.remake is not None:
-            if answer.status != 200:
-                return answer, False
-            body = fault.remake(answer.body, firing.numbers)
-            if body == answer.body:
-                return answer, False
-            return Response(answer.status, body, answer.headers, answer.transport, fault.name), True
-        if fault.name == "fill_while_cancelling":
-            return answer, answer.status == 200 and self._fill_cancelled(request, firing.numbers[0])
-        second = self.rig.venue.simulator.api.handle(request, self.rig.clock.true_ms(), resumed=True)
-        return (second.via(second.transport, fault.name), True) if fault.name.endswith("answer") else (answer, True)
-
-    def _fill_cancelled(self, request: Request, permille: int) -> bool:
-        venue_order_id = int(request.query.partition("id=")[2])
-        for order in self._our_working():
-            if order.id == venue_order_id and order.resting and order.cancel_at_ms is not None:
-                quantity = money.round_down(order.left * permille / 1_000, order.instrument.quantity_scale)
-                if quantity > 0:
-                    self.rig.venue.fill(order, quantity)
-                    return True
-        return False
-
-    # -- chance ----------------------------------------------------------------------------------------------------
-
-    def _occasion(self, concern: str, place: str, site: str) -> Firing | None:
-        """Whether something strikes here and now, and what."""
-        nth = self._seen[place]
-        self._seen[place] = nth + 1
-        if self._script is not None:
-            for _, known in self._at(concern, place, site):
-                found = self._script.get((self.cycle, place, nth, known.name))
-                if found is not None:
-                    return found
-            return None
-        menu = self._menus.get((concern, place))
-        if menu is None:
-            menu = self._menus[concern, place] = self._at(concern, place, site)
-        if not menu:
-            return None
-        random = self._chance[concern]
-        drawn = random.randrange(1_000_000)
-        for ppm, fault in menu:
-            if drawn < ppm:
-                return Firing(self.cycle, place, nth, fault.name, fault.draw(random))
-            drawn -= ppm
-        return None
-
-    def _at(self, concern: str, place: str, site: str) -> list[tuple[int, Fault]]:
-        """The faults that may strike there, with their rates."""
-        found = []
-        bare = place.removeprefix("crash:")
-        for fault in FAULTS.values():
-            if fault.site != site or (fault.name == "crash") is not (concern == "crash") or not fault.at(bare):
-                continue
-            if site == "beat" and place != f"beat:{fault.name}":
-                continue
-            rate = self.swarm.rates.get(fault.name, 0)
-            if rate or self._script is not None:
-                found.append((rate, fault))
-        return found
-
-    def _note(self, firing: Firing) -> None:
-        self.fired.append(firing)
-        self.counts[firing.fault] += 1
+    def note(self, firing: Firing) -> None:
+        """It struck."""
+        self.chance.note(firing)
         self.trace.append(f"{self._time()} ! {firing}")
 
     # -- words -----------------------------------------------------------------------------------------------------
@@ -686,13 +376,32 @@ class World:
     def _tell(self, text: str) -> None:
         self.trace.append(f"{self._time()} cycle {self.cycle}: {text}")
 
+    def tell_wire(self, text: str) -> None:
+        self.trace.append(f"{self._time()} {text}")
+
     def _time(self) -> int:
         return self.rig.clock.true_ms() - EPOCH_MS
 
-    # -- what checkers ask -----------------------------------------------------------------------------------------
+    # -- what checkers and effects ask -----------------------------------------------------------------------------
+
+    @property
+    def has_restarted_lately(self) -> bool:
+        """Within the longest period of the venue's limits: a new process cannot know what the old one asked."""
+        return self.rig.clock.true_ms() - self._restarted_at_ms < 61_000
+
+    def our_working(self) -> list[Any]:
+        return [order for order in self.rig.venue.working() if order.client_id in self.checkers.ours]
+
+    def pair(self, symbol: str) -> Pair:
+        return self.rig.venue.simulator.engine.pairs[symbol]
+
+    def remember_minimum(self, symbol: str) -> None:
+        """The least value of an order of this pair is about to change."""
+        told = self._minimums.setdefault(symbol, [])
+        told.append((self.rig.clock.true_ms(), self._minimum(symbol)))
 
     def _minimum(self, symbol: str) -> Decimal:
-        return self._pair(symbol).instrument.min_exchange_value
+        return self.pair(symbol).instrument.min_exchange_value
 
     def minimum_lately(self, symbol: str) -> Decimal:
         """The lowest minimum of the pair within the time for which the bot may believe rules."""
@@ -703,39 +412,3 @@ class World:
     @staticmethod
     def transfer_name(transfer: Transfer) -> str:
         return f"{'fiat' if transfer.asset in FIAT else 'crypto'}:{transfer.id}"
-
-
-def _place(name: str) -> str:
-    """A point or request without ids: all single orders are one place."""
-    head, slash, last = name.rpartition("/")
-    return f"{head}/N" if slash and last.isdigit() else name
-
-
-def _fast_folder() -> Path | None:
-    memory = Path("/dev/shm")  # noqa: S108 (a folder of its own is made in it)
-    return memory if memory.is_dir() else None
-
-
-_BEATS: Final[Mapping[str, Callable[[World, Numbers], bool]]] = {
-    "whole_fill": World._whole_fill,
-    "human_cancel": World._human_cancel,
-    "price_jump": World._price_jump,
-    "maintenance": World._maintenance,
-    "rules_change": World._rules_change,
-    "clock_forward": World._clock_forward,
-    "clock_back": World._clock_back,
-    "safe_mode": World._safe_mode,
-    "cancel_all": World._cancel_all,
-    "replica_lag": World._replica_lag,
-}
-_POINTS: Final[Mapping[str, Callable[[World, Numbers], bool]]] = {
-    "partial_fill": World._partial_fill,
-    "process_paused": World._process_paused,
-    "disk_full": World._disk_full,
-    "disk_busy": World._disk_busy,
-    "sigterm": World._sigterm,
-    "kill_flip": World._kill_flip,
-    "human_order": World._human_order,
-    "deposit": World._deposit,
-    "withdrawal": World._withdrawal,
-}

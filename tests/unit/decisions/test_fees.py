@@ -52,6 +52,11 @@ def test_the_highest_charge_counts() -> None:
     assert corrected(RATES, fills).taker == Decimal("0.0035")
 
 
+def test_a_rate_is_told_with_six_decimals() -> None:
+    """1 of 300 TRY is a third of a hundredth."""
+    assert corrected(RATES, [a_fill(quantity="3", price="100", fee="1")]).taker == Decimal("0.003333")
+
+
 def test_the_venues_own_rounding_does_not_raise_the_rate() -> None:
     """24 bps of 12.345678 are 0.0296296272; rounded up to 0.02962963 that is 24.000002 bps, which are still 24."""
     rounded = a_fill(quantity="0.12345678", price="100", fee="0.02962963")

@@ -54,7 +54,7 @@ def test_a_quote_that_nobody_wants_is_left_out_and_one_bad_symbol_spoils_no_othe
 
     view = judge(["ADATRY", "BTCTRY", "XRPTRY"], quotes, NOW_MS, NOW_MS, AGE_MS_MAX)
 
-    assert set(view.quotes) == {"ADATRY"}
+    assert view.quotes == {"ADATRY": a_quote("ADATRY")}
     assert view.unusable == {"BTCTRY": ReasonCode.STALE_QUOTE, "XRPTRY": ReasonCode.STALE_QUOTE}
     assert view.stale_rate == Decimal("0.6667")
 

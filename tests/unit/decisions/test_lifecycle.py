@@ -42,6 +42,14 @@ def test_a_cancel_that_changed_nothing_is_asked_again_but_not_hammered(
     assert bool(stale(asked)) is is_due
 
 
+@pytest.mark.parametrize(("ahead_ms", "is_due"), [(0, False), (1, True), (3_600_000, True)])
+def test_a_cancel_that_was_noted_by_a_clock_ahead_of_ours_is_due(ahead_ms: int, is_due: bool) -> None:
+    """Asked for at this very millisecond, it waits its time; asked for later than now, nobody knows when it was."""
+    asked = an_order(status=OrderStatus.PENDING_CANCEL, created_at_ms=0, cancel_requested_at_ms=NOW_MS + ahead_ms)
+
+    assert bool(stale(asked)) is is_due
+
+
 def test_the_oldest_goes_first() -> None:
     orders = [an_order(number, created_at_ms=NOW_MS - TTL_MS - number) for number in (1, 3, 2)]
 

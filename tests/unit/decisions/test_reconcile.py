@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW_MS, a_transfer, an_account
@@ -30,11 +31,13 @@ def judge(
     transfers: Sequence[Any] = (),
     suspense: Mapping[str, Decimal] | None = None,
     at_ms: int = NOW_MS,
+    differing_since_ms: int | None = None,
 ) -> Reconciliation:
     """One look at TRY, where the venue holds `amount` more than the books say."""
     found = {"TRY": Decimal(amount)} if Decimal(amount) else {}
     busy_assets = frozenset({"TRY"} if busy else set())
-    return reconcile(found, before, busy_assets, transfers, suspense or {}, at_ms, HORIZON_MS)
+    since_ms = {} if differing_since_ms is None else {"TRY": differing_since_ms}
+    return reconcile(found, before, busy_assets, transfers, suspense or {}, at_ms, HORIZON_MS, since_ms)
 
 
 def test_differences_are_venue_minus_books_over_the_assets_of_both() -> None:
@@ -65,7 +68,9 @@ def test_a_third_sight_behind_the_horizon_goes_to_suspense() -> None:
     outcome = judge("-5", [seen("-5", 2)], at_ms=NOW_MS + HORIZON_MS)
 
     (entry,) = outcome.entries
-    assert entry.kind is EntryKind.SUSPENSE
+    assert (entry.kind, entry.at_ms) == (EntryKind.SUSPENSE, NOW_MS + HORIZON_MS)
+    assert entry.entry_id == f"suspense:TRY:{NOW_MS + HORIZON_MS}"
+    assert entry.memo == "nobody has explained this difference"
     assert (entry.moved(Account.VENUE, "TRY"), entry.moved(Account.SUSPENSE, "TRY")) == (-5, 5)
     assert (outcome.discrepancies, outcome.unexplained) == ([], ())
 
@@ -111,6 +116,95 @@ def test_what_was_missing_turns_up_and_clears_its_suspense() -> None:
     assert back[0].memo == "what was in suspense has turned up"
     assert balances([*missing, *back], Account.SUSPENSE) == {"TRY": 0}
     assert balances([*missing, *back], Account.VENUE) == {"TRY": 0}
+
+
+class TestListedLate:
+    """5 TRY were missing and went to suspense; only now does the venue's list tell the withdrawal that took them."""
+
+    IN_SUSPENSE: Mapping[str, Decimal] = {"TRY": Decimal(5)}
+
+    def test_the_list_takes_the_place_of_suspense(self) -> None:
+        missing = judge("-5", [seen("-5", 2)], at_ms=NOW_MS + HORIZON_MS).entries
+
+        late = judge("0", transfers=[a_transfer("-5")], suspense=self.IN_SUSPENSE, at_ms=NOW_MS + 2 * HORIZON_MS)
+
+        transfer, cleared = late.entries
+        assert (transfer.entry_id, transfer.kind) == ("transfer:x1", EntryKind.TRANSFER)
+        assert (cleared.kind, cleared.at_ms) == (EntryKind.SUSPENSE, NOW_MS + 2 * HORIZON_MS)
+        assert cleared.memo == "the venue's list explains it after all"
+        everything = [*missing, *late.entries]
+        assert balances(everything, Account.SUSPENSE) == {"TRY": 0}
+        assert balances(everything, Account.VENUE) == {"TRY": -5}
+        assert balances(everything, Account.TRANSFERS) == {"TRY": 5}
+        assert (late.discrepancies, late.unexplained) == ([], ())
+
+    def test_together_with_what_has_moved_since(self) -> None:
+        """A deposit of 8 has come in as well: the list tells both, and both are booked."""
+        listed = [a_transfer("-5", number=1), a_transfer("8", number=2)]
+
+        late = judge("8", transfers=listed, suspense=self.IN_SUSPENSE)
+
+        assert [entry.moved(Account.VENUE, "TRY") for entry in late.entries] == [-5, 8, 5]
+        assert balances(late.entries, Account.SUSPENSE) == {"TRY": -5}
+
+    def test_a_transfer_of_another_size_or_of_another_asset_does_not(self) -> None:
+        for transfer in (a_transfer("5"), a_transfer("-4"), a_transfer("-5", asset="ADA")):
+            assert judge("0", transfers=[transfer], suspense=self.IN_SUSPENSE).entries == []
+
+    def test_nor_does_it_while_the_asset_is_busy(self) -> None:
+        assert judge("0", transfers=[a_transfer("-5")], suspense=self.IN_SUSPENSE, busy=True).entries == []
+
+    def test_what_lies_in_suspense_does_not_keep_a_new_transfer_from_explaining_a_new_difference(self) -> None:
+        outcome = judge("8", transfers=[a_transfer("8")], suspense=self.IN_SUSPENSE)
+
+        assert [entry.entry_id for entry in outcome.entries] == ["transfer:x1"]
+
+
+class TestOverdue:
+    """An asset that is always busy is never judged; after ten horizons new orders stop, which makes it quiet."""
+
+    @pytest.mark.parametrize(
+        ("for_ms", "unexplained"),
+        [(0, ()), (10 * HORIZON_MS - 1, ()), (10 * HORIZON_MS, ("TRY",)), (99 * HORIZON_MS, ("TRY",))],
+    )
+    def test_after_ten_horizons(self, for_ms: int, unexplained: tuple[str, ...]) -> None:
+        outcome = judge("-5", busy=True, differing_since_ms=NOW_MS - for_ms)
+
+        assert outcome == Reconciliation(entries=[], discrepancies=[seen("-5", 1)], unexplained=unexplained)
+
+    def test_an_asset_of_which_nothing_is_known_begins_now(self) -> None:
+        assert judge("-5", busy=True).unexplained == ()
+
+
+def test_several_assets_are_judged_each_by_itself() -> None:
+    """Five assets in one look: every one gets its own conclusion, whatever was concluded of those before it."""
+    found = {"AAA": Decimal(1), "CCC": Decimal(3), "DDD": Decimal(-5), "EEE": Decimal(6), "FFF": Decimal(7)}
+    lasting = [Discrepancy(asset=asset, amount=found[asset], first_seen_ms=0, seen_count=2) for asset in ("DDD", "EEE")]
+    listed = [
+        a_transfer("1", number=1, asset="AAA"),
+        a_transfer("-2", number=2, asset="BBB"),
+        a_transfer("3", number=3, asset="CCC"),
+    ]
+
+    outcome = reconcile(
+        found,
+        lasting,
+        frozenset(),
+        listed,
+        {"BBB": Decimal(2), "BBC": Decimal(9)},
+        NOW_MS,
+        HORIZON_MS,
+    )
+
+    assert [(entry.entry_id, entry.kind) for entry in outcome.entries] == [
+        ("transfer:x1", EntryKind.TRANSFER),
+        ("transfer:x2", EntryKind.TRANSFER),
+        (f"suspense:BBB:{NOW_MS}", EntryKind.SUSPENSE),  # the list explains it after all
+        ("transfer:x3", EntryKind.TRANSFER),  # behind BBC, which stays in suspense and shows no difference
+        (f"suspense:DDD:{NOW_MS}", EntryKind.SUSPENSE),
+        (f"suspense:EEE:{NOW_MS}", EntryKind.SUSPENSE),
+    ]
+    assert [watched.asset for watched in outcome.discrepancies] == ["FFF"]
 
 
 def test_one_assets_trouble_is_not_anothers() -> None:

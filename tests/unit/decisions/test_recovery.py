@@ -73,6 +73,14 @@ def doubted(**changes: Any) -> Order:
     )
 
 
+def assert_waits(found: RecoveryFacts, because: str) -> None:
+    """The only step is to wait, for this very order, and it says why: `because` are whole words of it."""
+    (step,) = steps(found)
+    assert isinstance(step, Wait), step
+    assert step.order == found.ours[0]
+    assert f" {because}" in f" {step.why}"
+
+
 class TestLookups:
     def test_a_working_order_that_is_listed_needs_no_further_question(self) -> None:
         order = an_order()
@@ -172,7 +180,10 @@ class TestTwoOrdersUnderOneId:
             facts(order, venue_open=[one], listings=a_listing(two)),
             facts(order, listings=a_listing(one, two)),
         ):
-            assert [type(step) for step in steps(found)] == [Contradiction]
+            (step,) = steps(found)
+            assert isinstance(step, Contradiction)
+            assert f"client order id {client_id(1)} stands" in step.evidence
+            assert "v1" in step.evidence and "v2" in step.evidence
 
     def test_another_one_than_the_one_we_know(self) -> None:
         order = an_order(venue_order_id="v1")
@@ -236,8 +247,41 @@ class TestWorkingOrders:
         order = an_order()
 
         for single in ({}, {"v1": None}):
-            (waiting,) = steps(facts(order, single=single))
-            assert isinstance(waiting, Wait)
+            assert_waits(facts(order, single=single), because="the venue neither lists it as open nor knows its id")
+
+    def test_an_untouched_order_that_no_list_shows_is_waited_for_however_long_it_takes(self) -> None:
+        """The venue knows it by its id and nothing of it is executed: it may still rest in the book."""
+        order = replace(an_order(), absent_count=9, absent_since_ms=0)
+        untouched = {"v1": a_venue_order(order)}
+
+        assert_waits(facts(order, single=untouched), because="the venue tells it as untouched by its id")
+
+    @pytest.mark.parametrize("told_as", ["by-hand", client_id(2), client_id(book_id="other")])
+    def test_a_row_of_another_order_under_its_id_tells_nothing_of_it(self, told_as: str) -> None:
+        """Whatever that row says was executed or cancelled, it is not said of our order."""
+        order = an_order()
+        other = {
+            "v1": replace(
+                a_venue_order(order, executed="0.5"), client_order_id=told_as, status=VenueOrderStatus.CANCELED
+            )
+        }
+
+        assert_waits(facts(order, single=other), because="the venue tells another order under its id")
+
+    def test_a_row_without_a_client_id_is_taken_by_the_venues_id(self) -> None:
+        order = an_order()
+        unnamed = {"v1": replace(a_venue_order(order, executed="0.5"), client_order_id=None)}
+
+        assert steps(facts(order, single=unnamed)) == [FetchFills(order, Decimal("0.5"))]
+
+    def test_an_order_of_which_nothing_is_booked_has_no_fills(self) -> None:
+        """Orders without a fill do not stand among the booked ones at all."""
+        order = an_order()
+
+        assert conclude(facts(order, venue_open=[a_venue_order(order)]), {}) == []
+        assert conclude(facts(order, venue_open=[a_venue_order(order, executed="0.5")]), {}) == [
+            FetchFills(order, Decimal("0.5"))
+        ]
 
     def test_told_by_its_id_but_not_listed_as_open_is_noted_first_and_closed_after_the_horizon(self) -> None:
         """The venue was seen to leave a cancelled order with a fill as «Partial»; a list may also just lag."""
@@ -266,6 +310,11 @@ class TestWorkingOrders:
             FetchFills(order, Decimal("0.5"))
         ]
 
+    def test_an_order_that_works_without_the_venues_id_cannot_be(self) -> None:
+        """ACCEPTED means that the venue named it; without the name no step is built on it."""
+        with pytest.raises(AssertionError, match=r"^a working order has a venue order id"):
+            steps(facts(an_order(venue_order_id=None)))
+
 
 class TestProofOfAbsence:
     """Fenced, listed twice a horizon apart without it, and no locked funds that could be its own."""
@@ -285,15 +334,19 @@ class TestProofOfAbsence:
         assert steps(facts(order, listings=a_listing())) == [Close(order, *close)]
 
     def test_without_a_listing_nothing_is_noted(self) -> None:
-        (waiting,) = steps(facts(doubted(), listings=a_listing(symbol="BTCTRY")))
+        assert_waits(facts(doubted(), listings=a_listing(symbol="BTCTRY")), because="no complete listing of its symbol")
 
-        assert isinstance(waiting, Wait)
+    def test_an_order_whose_answer_is_not_recorded_is_not_judged_by_any_listing(self) -> None:
+        """Its one request may be under way this very moment; all other evidence would do."""
+        order = doubted(status=OrderStatus.SUBMITTED)
 
-    @pytest.mark.parametrize("at_ms", [NOW_MS, FENCE_MS - 1, FENCE_MS])
-    def test_while_its_request_may_still_be_accepted_no_listing_counts(self, at_ms: int) -> None:
-        (waiting,) = steps(facts(an_order(status=OrderStatus.UNKNOWN), listings=a_listing(at_ms=at_ms)))
+        assert_waits(facts(order, listings=a_listing()), because="its answer is not recorded")
 
-        assert isinstance(waiting, Wait)
+    @pytest.mark.parametrize(("at_ms", "left_ms"), [(NOW_MS, 6_000), (FENCE_MS - 1, 1), (FENCE_MS, 0)])
+    def test_while_its_request_may_still_be_accepted_no_listing_counts(self, at_ms: int, left_ms: int) -> None:
+        found = facts(an_order(status=OrderStatus.UNKNOWN), listings=a_listing(at_ms=at_ms))
+
+        assert_waits(found, because=f"may still be accepted for {left_ms} ms")
 
     def test_behind_the_fence_the_first_listing_is_noted(self) -> None:
         order = an_order(status=OrderStatus.UNKNOWN)
@@ -326,9 +379,7 @@ class TestProofOfAbsence:
         """2 ADA at 100 lock at least 200.24 TRY, at the maker rate; nothing listed explains the 200.24."""
         found = facts(doubted(), listings=a_listing(), account=an_account(TRY=("799.76", "200.24")))
 
-        (waiting,) = steps(found)
-        assert isinstance(waiting, Wait)
-        assert "200.24 TRY is locked" in waiting.why
+        assert_waits(found, because="200.24 TRY is locked")
 
 
 class TestLocks:
@@ -370,7 +421,51 @@ class TestLocks:
     def test_without_the_pairs_rules_locks_cannot_be_read_and_nothing_is_proved(self) -> None:
         found = facts(doubted(), listings=a_listing(), instruments={})
 
-        assert isinstance(steps(found)[0], Wait)
+        assert_waits(found, because="no rules for ADATRY")
+
+    def test_several_listed_orders_explain_their_locks_together(self) -> None:
+        """Open buys of 3 and of 1 at 100 explain 400.48 TRY; of 600 locked 199.52 are left, too little for 200.24."""
+        others = [
+            a_venue_order(an_order(number, quantity=quantity, venue_order_id=f"v{number}"))
+            for number, quantity in [(2, "3"), (3, "1")]
+        ]
+
+        enough = facts(venue_open=others, account=an_account(TRY=("0", "600")))
+        assert unexplained_lock(doubted(), enough) is None
+        too_much = facts(venue_open=others, account=an_account(TRY=("0", "600.72")))
+        assert unexplained_lock(doubted(), too_much) is not None
+
+    def test_a_listed_sell_explains_no_lira_and_a_listed_buy_no_coin(self) -> None:
+        """201 TRY may be the 200.24 in doubt, for an open sell of 2 ADA locks ADA; the other way round as well."""
+        sell = replace(a_venue_order(an_order(2, venue_order_id="v2")), side=Side.SELL)
+        buy = a_venue_order(an_order(3, venue_order_id="v3"))
+
+        lira = facts(venue_open=[sell], account=an_account(TRY=("0", "201"), ADA=("0", "2")))
+        assert unexplained_lock(doubted(), lira) is not None
+        coins = facts(venue_open=[buy], account=an_account(TRY=("0", "200.24"), ADA=("0", "2")))
+        assert unexplained_lock(doubted(side=Side.SELL), coins) is not None
+
+    def test_a_listed_sell_explains_its_coins(self) -> None:
+        """3 ADA are locked, 2 of them for the open sell; the 1 that is left cannot be the 2 in doubt. Of 4 it could."""
+        sell = replace(a_venue_order(an_order(2, venue_order_id="v2")), side=Side.SELL)
+
+        for locked, blocks in (("3", False), ("4", True)):
+            found = facts(venue_open=[sell], account=an_account(ADA=("0", locked)))
+            assert (unexplained_lock(doubted(side=Side.SELL), found) is not None) is blocks
+
+    def test_an_order_that_pays_in_another_currency_explains_nothing(self) -> None:
+        """An open buy of ADA against USDT locks USDT: the 300 TRY stay unexplained."""
+        in_usdt = replace(a_venue_order(an_order(2, quantity="9", venue_order_id="v2")), symbol="ADAUSDT")
+        rules = {"ADATRY": an_instrument(), "ADAUSDT": an_instrument("ADAUSDT", base="ADA", quote="USDT")}
+        found = facts(venue_open=[in_usdt], instruments=rules, account=an_account(TRY=("0", "300")))
+
+        assert unexplained_lock(doubted(), found) is not None
+
+    def test_an_order_of_a_pair_without_rules_explains_nothing(self) -> None:
+        unlisted = replace(a_venue_order(an_order(2, quantity="9", venue_order_id="v2")), symbol="XRPTRY")
+        found = facts(venue_open=[unlisted], account=an_account(TRY=("0", "300")))
+
+        assert unexplained_lock(doubted(), found) is not None
 
 
 @st.composite

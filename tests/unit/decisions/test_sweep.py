@@ -23,6 +23,8 @@ def plan(
     symbols: tuple[str, ...] = THREE,
     busy: frozenset[str] = frozenset(),
     instruments: Mapping[str, Instrument] | None = None,
+    bid: str = "100",
+    ask: str = "100.1",
 ) -> list[Intent]:
     return list(
         sweep.plan(
@@ -32,7 +34,7 @@ def plan(
             Decimal(offset_bps),
             RATES.taker,
             {symbol: an_instrument(symbol) for symbol in symbols} if instruments is None else instruments,
-            {symbol: a_quote(symbol, bid="100", ask="100.1") for symbol in symbols},
+            {symbol: a_quote(symbol, bid=bid, ask=ask) for symbol in symbols},
             busy,
         )
     )
@@ -70,6 +72,39 @@ def test_busy_symbols_and_those_without_rules_are_left_alone() -> None:
 
 def test_a_price_that_rounds_to_nothing_is_no_bid() -> None:
     assert not plan(free="900", offset_bps="10000")
+
+
+def test_a_bid_says_whose_it_is_and_which_share_of_the_cash_it_spends() -> None:
+    """1,000 TRY over three are 333.33 each, told as money is: with two decimals, none of it made up."""
+    first, *_ = plan(free="1300")
+
+    assert (first.intent_id, first.cycle_id, first.strategy) == ("c1:sweep:ADATRY:buy", "c1", "sweep")
+    assert first.why == "sweep 333.33 of idle cash"
+
+
+def test_a_bid_of_exactly_the_least_that_the_venue_takes() -> None:
+    """100.14 TRY buy 1.0000 at 99.90, fee included: 99.90 TRY of it."""
+    at_least = {"ADATRY": an_instrument(value_min=Decimal("99.90"))}
+    above = {"ADATRY": an_instrument(value_min=Decimal("99.91"))}
+
+    assert [intent.value for intent in plan(free="400.14", instruments=at_least)] == [Decimal("99.90")]
+    assert not plan(free="400.14", instruments=above)
+
+
+def test_a_coin_of_half_a_lira_gets_its_bid() -> None:
+    """10 bps below 0.50 is 0.4995, on the tick 0.49; with 24 bps each costs 0.491176, so 200 TRY buy 407.1860."""
+    (intent,) = plan(free="500", symbols=("ADATRY",), bid="0.50", ask="0.51")
+
+    assert (intent.price, intent.quantity) == (Decimal("0.49"), Decimal("407.1860"))
+
+
+def test_where_the_venue_has_next_to_no_minimum_one_lira_is_a_share_and_nothing_is_none() -> None:
+    """1 TRY at 99.90 with 24 bps: 0.0099 of it. Without a lira to spend there is no bid, of 0 neither."""
+    tiny = {"ADATRY": an_instrument(value_min=Decimal("0.01"))}
+    none = {"ADATRY": an_instrument(value_min=Decimal(0))}
+
+    assert [intent.quantity for intent in plan(free="301", instruments=tiny)] == [Decimal("0.0099")]
+    assert not plan(free="300", instruments=none)
 
 
 @settings(deadline=None)

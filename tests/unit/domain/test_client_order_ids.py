@@ -45,6 +45,13 @@ def test_an_id_that_the_venue_would_cut_is_never_made() -> None:
         make_client_order_id("k" * 40, NOW_MS, 1)
 
 
+def test_fifty_characters_are_not_too_many() -> None:
+    """`btcbot-`, a name of 29, `-18bcfe56800-` and one digit: 7 + 29 + 13 + 1."""
+    assert len(make_client_order_id("k" * 29, NOW_MS, 1)) == CLIENT_ORDER_ID_LENGTH_MAX == 50
+    with pytest.raises(ValueError, match="longer than 50"):
+        make_client_order_id("k" * 30, NOW_MS, 1)
+
+
 @settings(deadline=None)
 @given(one=st.tuples(book_ids, times, numbers), other=st.tuples(book_ids, times, numbers))
 def test_ids_are_equal_only_when_everything_is(one: tuple[str, int, int], other: tuple[str, int, int]) -> None:

@@ -47,6 +47,18 @@ def test_assets_do_not_balance_each_other() -> None:
         an_entry(Posting(Account.VENUE, "BTC", Decimal(1)), Posting(Account.MARKET, "TRY", Decimal(-1)))
 
 
+def test_what_does_not_sum_to_zero_is_told_by_entry_asset_and_amount() -> None:
+    """Without its fee the buy takes ten kuruş more from the venue than anybody gets; its bitcoin is in order."""
+    without_fee = [posting for posting in A_BUY if posting.account is not Account.FEE]
+
+    with pytest.raises(InvariantBroken) as broken:
+        an_entry(*without_fee)
+
+    assert broken.value.code == "I4_ENTRY_BALANCE"
+    assert "entry e1" in broken.value.evidence
+    assert "{'TRY': '-0.1'}" in broken.value.evidence
+
+
 def test_one_part_in_ten_to_the_twenty_fourth_is_a_difference() -> None:
     with pytest.raises(InvariantBroken, match="I4_ENTRY_BALANCE"):
         an_entry(

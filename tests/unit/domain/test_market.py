@@ -30,6 +30,11 @@ def test_mid_and_spread() -> None:
     assert a_quote(bid="1", ask="1.01").mid == Decimal("1.005")
 
 
+def test_a_spread_is_told_with_four_decimals() -> None:
+    """0.02 of a mid of 3 is a hundred and fiftieth: 66.6666… bps."""
+    assert a_quote(bid="2.99", ask="3.01").spread_bps == Decimal("66.6667")
+
+
 def test_an_asset_that_the_account_does_not_hold_is_zero() -> None:
     account = an_account(TRY=("900", "100.5"))
 

@@ -23,7 +23,8 @@ def test_a_result_that_would_lose_a_digit_is_an_error_where_it_happens() -> None
     with pytest.raises(decimal.Inexact):
         Decimal(1) / Decimal(3)
     with pytest.raises(decimal.Inexact):
-        Decimal(10) ** 59 + Decimal("0.01")
+        Decimal(10) ** 59 + Decimal("0.1")
+    assert Decimal(10) ** 58 + Decimal("0.1") > Decimal(10) ** 58  # sixty digits are not too many
 
 
 def test_a_sum_of_sixty_digits_is_exact() -> None:
@@ -139,8 +140,18 @@ def test_a_quotient_keeps_to_its_side_where_it_misses_a_step_by_less_than_sixty_
     assert money.divide_up(just_less + 10**7, just_less, 16) == 1 + 2 * step
 
 
+def test_a_quotient_just_above_a_half_goes_up_be_it_by_less_than_sixty_digits_show() -> None:
+    """One half and 10^-70: rounded to sixty digits first it would be the half itself, and go to the even 0."""
+    hair = Decimal((0, (5, *[0] * 68, 1), -70))
+
+    assert money.divide_half_even(hair, money.ONE, 0) == 1
+    assert money.divide_half_even(hair.copy_negate(), money.ONE, 0) == -1
+    assert money.divide_half_even(Decimal("0.5"), money.ONE, 0) == 0
+
+
 def test_the_sum_of_nothing_is_zero() -> None:
     assert money.total([]) == money.ZERO
+    assert isinstance(money.total([]), Decimal)  # money like any other sum
     assert money.total([Decimal("0.1"), Decimal("0.2")]) == Decimal("0.3")
 
 

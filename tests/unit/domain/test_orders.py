@@ -67,8 +67,11 @@ def test_a_step_is_in_the_table_or_it_is_a_broken_invariant(status: OrderStatus,
     order = an_order(status=status, reason="before")
 
     if (status, event) not in NEXT:
-        with pytest.raises(InvariantBroken, match="I9_ORDER_LIFE_CYCLE"):
+        with pytest.raises(InvariantBroken) as broken:
             apply(order, event, NOW_MS + 1)
+        assert broken.value.code == "I9_ORDER_LIFE_CYCLE"
+        for told in (event, status, order.client_order_id):
+            assert told in broken.value.evidence
         return
     after = apply(order, event, NOW_MS + 1)
 
@@ -119,14 +122,16 @@ def test_a_new_reason_replaces_the_old_one() -> None:
 def test_a_part_and_then_the_rest() -> None:
     order = an_order(quantity="2")
 
-    part = apply_fill(order, Decimal("0.5"), NOW_MS)
+    part = apply_fill(order, Decimal("0.5"), NOW_MS + 7)
     assert (part.status, part.filled_quantity, part.leaves_quantity) == (
         "PARTIALLY_FILLED",
         Decimal("0.5"),
         Decimal("1.5"),
     )
+    assert part.updated_at_ms == NOW_MS + 7
 
-    rest = apply_fill(part, Decimal("1.5"), NOW_MS)
+    rest = apply_fill(part, Decimal("1.5"), NOW_MS + 9)
+    assert rest.updated_at_ms == NOW_MS + 9
     assert (rest.status, rest.filled_quantity, rest.leaves_quantity) == ("FILLED", 2, 0)
 
 
@@ -141,8 +146,20 @@ def test_a_fill_between_the_wish_to_cancel_and_the_cancellation() -> None:
 
 @pytest.mark.parametrize("quantity", ["0", "-1", "2.0001"])
 def test_a_fill_of_nothing_or_of_more_than_is_left_breaks_the_books(quantity: str) -> None:
-    with pytest.raises(InvariantBroken, match="I9_OVERFILL"):
+    with pytest.raises(InvariantBroken) as broken:
         apply_fill(an_order(quantity="2"), Decimal(quantity), NOW_MS)
+
+    assert broken.value.code == "I9_OVERFILL"
+
+
+def test_a_fill_of_more_than_is_left_tells_what_was_ordered_what_is_filled_and_what_is_told() -> None:
+    order = an_order(quantity="2", filled="1.5", status=OrderStatus.PARTIALLY_FILLED)
+
+    with pytest.raises(InvariantBroken) as broken:
+        apply_fill(order, Decimal("0.6"), NOW_MS)
+
+    for told in (order.client_order_id, "of 2 has", "1.5 filled", "a fill of 0.6"):
+        assert told in broken.value.evidence
 
 
 def test_the_value_of_an_order_is_price_times_quantity() -> None:

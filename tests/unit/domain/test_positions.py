@@ -8,11 +8,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.builders import a_fill, a_position, decimals
 
 from btcbot.domain.fills import Fill
 from btcbot.domain.intents import Side
-from btcbot.domain.positions import after_adoption, after_fill
+from btcbot.domain.positions import Position, after_adoption, after_fill, after_release
 from btcbot.errors import InvariantBroken
 
 
@@ -52,6 +53,13 @@ def test_the_last_sell_takes_all_the_cost_that_is_left() -> None:
     assert position.realized_pnl == Decimal(20)
 
 
+def test_a_share_of_the_cost_and_an_average_keep_sixteen_decimals() -> None:
+    sold = after_fill(a_position(quantity="3", cost="100"), a_fill(Side.SELL, quantity="1", price="40"))
+
+    assert sold.cost == Decimal("66.6666666666666667")
+    assert a_position(quantity="3", cost="100").average_cost == Decimal("33.3333333333333333")
+
+
 def test_and_be_it_longer_than_a_share_is_rounded_to() -> None:
     """0.1111111111111111 at 0.0001 cost 0.00001111111111111111: twenty decimals, of which a share keeps sixteen."""
     bought = after_fill(a_position(), a_fill(quantity="0.1111111111111111", price="0.0001"))
@@ -66,8 +74,12 @@ def test_what_selling_at_the_bid_would_add() -> None:
 
 
 def test_more_than_is_held_is_never_sold() -> None:
-    with pytest.raises(InvariantBroken, match="I14_OVERSOLD"):
+    with pytest.raises(InvariantBroken) as broken:
         after_fill(a_position(quantity="1", cost="100"), a_fill(Side.SELL, quantity="1.0001"))
+
+    assert broken.value.code == "I14_OVERSOLD"
+    for told in ("fill t1", "sells 1.0001 of ADATRY", "position is 1"):
+        assert told in broken.value.evidence
 
 
 def test_an_operator_hands_over_what_was_bought_elsewhere() -> None:
@@ -75,6 +87,48 @@ def test_an_operator_hands_over_what_was_bought_elsewhere() -> None:
 
     assert (handed.quantity, handed.cost, handed.average_cost) == (4, 430, Decimal("107.5"))
     assert handed.realized_pnl == 0
+
+
+class TestRelease:
+    """An operator takes something out of the bot's position: it leaves with its cost, and makes no result."""
+
+    def held(self) -> Position:
+        return a_position(
+            quantity="4",
+            cost="430",
+            realized_pnl=Decimal("-7.5"),
+            fees_paid=Decimal("0.9"),
+            taxes_paid=Decimal("0.1"),
+        )
+
+    def test_a_part_leaves_with_its_share_of_the_cost(self) -> None:
+        """A quarter of what cost 430 is 107.50; what was gained, paid and taxed so far stays as it was."""
+        assert after_release(self.held(), Decimal(1)) == replace(
+            self.held(), quantity=Decimal(3), cost=Decimal("322.5")
+        )
+
+    def test_the_average_of_the_rest_stays(self) -> None:
+        assert after_release(self.held(), Decimal("0.4")).average_cost == self.held().average_cost
+
+    def test_all_of_it_leaves_no_cost_behind(self) -> None:
+        assert after_release(self.held(), Decimal(4)) == replace(self.held(), quantity=Decimal(0), cost=Decimal(0))
+
+    def test_a_third_twice_and_the_rest(self) -> None:
+        """A third of 100 never ends; the last to leave takes what the others left, to the last digit."""
+        position = a_position(quantity="3", cost="100")
+        for _ in range(3):
+            position = after_release(position, Decimal(1))
+
+        assert (position.quantity, position.cost) == (0, 0)
+
+    @pytest.mark.parametrize("quantity", ["0", "-1", "4.0001"])
+    def test_nothing_or_more_than_is_held_cannot_leave(self, quantity: str) -> None:
+        with pytest.raises(InvariantBroken) as broken:
+            after_release(self.held(), Decimal(quantity))
+
+        assert broken.value.code == "I14_OVERSOLD"
+        assert f"{quantity} of ADATRY" in broken.value.evidence
+        assert "a position of 4" in broken.value.evidence
 
 
 @st.composite

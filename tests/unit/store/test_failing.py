@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import subprocess
 import sys
 import time
@@ -9,19 +11,30 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from proof.disk_errors import live, positions
+from proof.disk_stories import STORIES
 from tests.contract.state_store import a_fill, a_report, an_entry, an_order, everything
 
 from btcbot.adapters.store import SqliteStore
+from btcbot.adapters.store.library import PREFERRED, STANDARD, Library
+from btcbot.adapters.store.sqlite import SqliteTransaction
 from btcbot.domain.ledger import Hold
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.errors import StoreFailed
+from btcbot.testing.disks import Trouble
+from proof import disk_errors
 
 #: Writes units for ever and says the number of each one after it was committed.
 WRITER = """
 import sys
 from pathlib import Path
 from btcbot.adapters.store import SqliteStore
+from btcbot.adapters.store.library import PREFERRED, STANDARD, Library
+from btcbot.adapters.store.sqlite import SqliteTransaction
+from proof import disk_errors
+from proof.disk_errors import live, positions
+from proof.disk_stories import STORIES
 from tests.contract.state_store import an_entry, an_order
 store = SqliteStore.open(Path(sys.argv[1]))
 number = store.order_count()
@@ -113,6 +126,89 @@ def test_another_writer_is_waited_for_and_then_told(tmp_path: Path) -> None:
     assert first.order_count() == 2
     first.close()
     second.close()
+
+
+def test_a_copy_does_not_wait_for_ever_for_another_process(tmp_path: Path) -> None:
+    library = Library(name="a test", module=PREFERRED.module, version=(3, 40, 1))  # with a journal, readers wait too
+    store = SqliteStore.open(tmp_path / "state.db", busy_timeout_ms=100, library=library)
+    other = library.module.connect(tmp_path / "state.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreFailed, match="another process holds the database: stop it, or wait"):
+        store.backup(tmp_path / "copy.db")
+    other.execute("ROLLBACK")
+    assert [path.name for path in tmp_path.iterdir()] == ["state.db"]
+    assert store.backup(tmp_path / "copy.db") == []
+    other.close()
+    store.close()
+
+
+HOLDER = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lock_of_another_process_ends_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = SqliteStore.open(path, busy_timeout_ms=50, library=STANDARD)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None and holder.stdin is not None
+    assert holder.stdout.readline() == "held\n"
+    for number in (1, 2):
+        with pytest.raises(StoreFailed, match="another process holds the database"), store.transaction() as tx:
+            tx.insert_order(an_order(number))
+    assert store.order_count() == 0
+    assert store.verify() == []
+    holder.kill()
+    holder.wait()
+    holder.stdin.close()
+    holder.stdout.close()
+    with store.transaction() as tx:
+        tx.insert_order(an_order(3))
+    assert store.order_count() == 1
+    store.close()
+
+
+# The disk fails at one operation: a slice of what `proof.disk_errors` tries in full
+
+
+@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("trouble", Trouble)
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
+def test_a_disk_that_fails_anywhere_takes_nothing(name: str, trouble: Trouble, lasting: bool) -> None:
+    story = STORIES[name]
+    count = positions(story, trouble)
+    assert count > 20
+    for at in random.Random(f"{name} {trouble} {lasting}").sample(range(1, count + 1), 6):
+        assert live(name, story, trouble, at, lasting=lasting) == []
+
+
+def test_the_stories_see_what_a_careless_bot_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(self: object, kind: object, error: object, trace: object) -> bool:
+        with contextlib.suppress(StoreFailed):
+            original(self, kind, error, trace)
+        return True  # whatever happened to the unit, go on and send
+
+    original = SqliteTransaction.__exit__
+    monkeypatch.setattr(SqliteTransaction, "__exit__", careless)
+    count = positions(STORIES["bot"], Trouble.FULL)
+    told = [
+        line for at in range(1, count + 1, 3) for line in live("bot", STORIES["bot"], Trouble.FULL, at, lasting=True)
+    ]
+    assert any("was sent although the last unit failed" in line for line in told)
+    assert any("was sent and is not in the database" in line for line in told)
+
+
+def test_the_part_of_the_proof_counts_its_positions() -> None:
+    one, two = disk_errors.run(slice=0, of=400), disk_errors.run(slice=1, of=400)
+    assert not one.failures and not two.failures
+    assert one.counts["positions"] + two.counts["positions"] > 20
+    assert one.counts["lives"] == 2 * one.counts["positions"]
 
 
 def test_what_was_booked_cannot_be_changed_even_by_hand(tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
 
 def retry_after_s(header: str | None) -> float | None:
     """Seconds of a `Retry-After` header, cut to an hour; None when it is absent or not a plain number."""
-    if header is None or _SECONDS.fullmatch(header.strip()) is None:
-        return None
-    return min(float(header), RETRY_AFTER_S_MAX)
+    found = None if header is None else _SECONDS.fullmatch(header.strip())
+    return None if found is None else min(float(found[0]), RETRY_AFTER_S_MAX)
 
 
 class Breaker:

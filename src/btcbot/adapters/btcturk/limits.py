@@ -124,7 +124,12 @@ class RateBudget:
     def wait_ms(self, endpoint: Endpoint) -> int:
         """Milliseconds until the next request to `endpoint` may leave; 0 for now."""
         now_ms = self._clock.monotonic_ns() // 1_000_000
-        return max((window.wait_ms(now_ms) for window in self._windows[endpoint]), default=0)
+        longest_ms = 0
+        for window in self._windows[endpoint]:
+            wait_ms = window.wait_ms(now_ms)
+            if wait_ms > longest_ms:
+                longest_ms = wait_ms
+        return longest_ms
 
     def start(self, endpoint: Endpoint) -> None:
         for window in self._windows[endpoint]:

@@ -201,7 +201,7 @@ def _proof(body: bytes) -> wire.Envelope:
     """
     envelope = wire.open_envelope(body)
     try:
-        json.loads(body, object_pairs_hook=_unique, parse_int=str, parse_float=str, parse_constant=_no_constant)
+        _STRICT.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise WireError("the answer is not plain JSON with each key once") from error
     return envelope
@@ -214,3 +214,8 @@ def _unique(pairs: list[tuple[str, object]]) -> None:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
+
+
+_STRICT: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=str, parse_float=str, parse_constant=_no_constant
+)

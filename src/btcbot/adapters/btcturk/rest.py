@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
@@ -25,7 +25,7 @@ from btcbot.adapters.btcturk.limits import BOOKS_MAX, QUOTAS, Endpoint, Quota, R
 from btcbot.adapters.btcturk.nonce import NonceSource
 from btcbot.adapters.btcturk.outcome import Answer, NeverLeft, NoAnswer, TransportResult
 from btcbot.adapters.btcturk.signing import Header, Signer
-from btcbot.adapters.btcturk.transport import ABANDON, TIMEOUT_S, BodyUnreadable, DeadlineTransport, read_body
+from btcbot.adapters.btcturk.transport import ABANDON, TIMEOUT_S, BodyUnreadable, DeadlineTransport, header, read_body
 from btcbot.adapters.btcturk.wire_values import WireError, for_people
 from btcbot.domain import orders
 from btcbot.domain.account import AccountSnapshot
@@ -50,6 +50,9 @@ ORDERS_PAGE: Final = 1_000
 #: A refusal is shorter than this; longer answers to private requests are lists.
 SHORT_BODY_BYTES: Final = 4_096
 _MONTH_MS: Final = 30 * 24 * 3_600_000
+_NO_BODY: Final = httpx2.ByteStream(b"")
+#: Reading an address costs more than sending it, and most are asked again and again: those of the last requests.
+_url: Final = lru_cache(maxsize=64)(httpx2.URL)
 
 T = TypeVar("T")
 
@@ -153,6 +156,7 @@ class BtcturkHttpClient:
         self._rules: Mapping[str, Instrument] = {}
         self._rules_read_at_ms: int | None = None
         self._plain_headers: list[Header] = [
+            (b"Host", _url(self._base_url).netloc),
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"gzip"),
             (b"User-Agent", f"btcbot/{__version__}".encode("ascii")),
@@ -485,11 +489,15 @@ class BtcturkHttpClient:
         if method == "GET" and not self._stop.is_set():
             # Asked to stop, a read under way is given up; one that starts later (to clean up) is not.
             extensions[ABANDON] = self._stop.is_set
+        headers = self._plain_headers + headers
+        if body is not None:
+            headers.append((b"Content-Length", str(len(body)).encode("ascii")))
+        # With a stream instead of content the library adds no headers of its own: they all stand here.
         request = httpx2.Request(
             method,
-            self._base_url + target,
-            headers=self._plain_headers + headers,
-            content=body,
+            _url(self._base_url + target),
+            headers=headers,
+            stream=_NO_BODY if body is None else httpx2.ByteStream(body),
             extensions=extensions,
         )
         started_ns = self._clock.monotonic_ns()
@@ -508,17 +516,19 @@ class BtcturkHttpClient:
             return NeverLeft("the client is closed")  # the pool would open new connections that nobody closes
         try:
             response = self._transport.handle_request(request)
+            stream = response.stream
+            assert isinstance(stream, httpx2.SyncByteStream)
             try:
                 body = read_body(response, wire.BODY_BYTES_MAX)
             finally:
-                response.close()
+                stream.close()
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             return NeverLeft(f"no connection: {error}")
         except httpx2.HTTPError as error:
             return NoAnswer(f"no whole answer: {type(error).__name__}: {error}")
         except BodyUnreadable as error:
             return NoAnswer(str(error))
-        return Answer(response.status_code, body, retry_after_s(response.headers.get("retry-after")))
+        return Answer(response.status_code, body, retry_after_s(header(response, b"retry-after")))
 
     def _note(self, endpoint: Endpoint, result: TransportResult, *, is_private: bool) -> wire.Envelope | None:
         """Keep the books of breaker and clock. Gives the envelope of an answer that is no success by its status."""

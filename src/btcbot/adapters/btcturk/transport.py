@@ -246,6 +246,15 @@ def _words(error: Exception) -> str:
     return type(error).__name__
 
 
+def header(response: httpx2.Response, name: bytes) -> str | None:
+    """The value of the header `name` (lower case); several of them with commas between, None for none.
+
+    The library's own look-up first guesses the encoding of all headers.
+    """
+    found = [value for key, value in response.headers.raw if key.lower() == name]
+    return b", ".join(found).decode("latin-1") if found else None
+
+
 def read_body(response: httpx2.Response, bytes_max: int) -> bytes:
     """The whole body, unpacked, at most `bytes_max` long packed and unpacked; BodyUnreadable otherwise.
 
@@ -261,7 +270,7 @@ def read_body(response: httpx2.Response, bytes_max: int) -> bytes:
             raise BodyUnreadable(f"the body is larger than {bytes_max} bytes")
         parts.append(part)
     raw = b"".join(parts)
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    encoding = (header(response, b"content-encoding") or "").strip().lower()
     if encoding in ("", "identity") or not raw:
         return raw
     if encoding != "gzip":

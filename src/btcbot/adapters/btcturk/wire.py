@@ -387,7 +387,7 @@ def _listed(row: _Order, side: Side | None = None) -> ListedOrder:
         raise WireError("an open order stands on the wrong side")
     placed_at_ms = _optional_time_ms(row.time, "time")
     order = VenueOrder(
-        venue_order_id=values.identifier(row.id, "an order's id"),
+        venue_order_id=values.number_identifier(row.id, "an order's id"),
         client_order_id=row.orderClientId or None,
         symbol=values.symbol(row.pairSymbol or row.pairsymbol or ""),
         side=side,
@@ -431,7 +431,7 @@ _PLACED: Final = msgspec.json.Decoder(_Placed)
 def placed_order(data: Raw) -> tuple[str, str | None]:
     """Venue order id and echoed client id in the `data` of an accepted order."""
     placed = _decode(_PLACED, data, "the placed order")
-    return values.identifier(placed.id, "the order's id"), placed.newOrderClientId or None
+    return values.number_identifier(placed.id, "the order's id"), placed.newOrderClientId or None
 
 
 class _OrderBody(msgspec.Struct, frozen=True, gc=False):
@@ -524,8 +524,10 @@ def _trade(row: _Trade) -> VenueTrade:
         raise WireError("a trade's amount is zero or contradicts its side")
     base, quote = values.asset(row.numeratorSymbol), values.asset(row.denominatorSymbol)
     return VenueTrade(
-        trade_id=values.identifier(row.id, "a trade's id"),
-        venue_order_id="" if values.is_null(row.orderId) else values.identifier(row.orderId, "a trade's order id"),
+        trade_id=values.number_identifier(row.id, "a trade's id"),
+        venue_order_id=""
+        if values.is_null(row.orderId)
+        else values.number_identifier(row.orderId, "a trade's order id"),
         client_order_id=row.orderClientId or None,
         symbol=base + quote,
         base=base,

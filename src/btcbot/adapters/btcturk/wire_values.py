@@ -28,6 +28,7 @@ _TEXT_NUMBER_WITH_COMMA: Final = re.compile(rb'"(-?[0-9]{1,25}(?:[.,][0-9]{1,24}
 #: A JSON number, unlike a string, may carry a small exponent: recorded answers of the venue hold `5e-06`. It is exact.
 _JSON_NUMBER: Final = re.compile(rb"-?[0-9]{1,25}(?:\.[0-9]{1,24})?(?P<exponent>[eE][+-]?[0-9]{1,2})?")
 _ID: Final = re.compile(rb'(?:"([0-9A-Za-z-]{1,64})"|([0-9]{1,40}))')
+_NUMBER_ID: Final = re.compile(rb'(?:"([0-9]{1,40})"|([0-9]{1,40}))')
 _TIME: Final = re.compile(rb'"?([0-9]{1,13})(?:\.[0-9]{1,9})?"?')
 _ZEROS: Final = frozenset({b'"0"', b"0"})
 
@@ -46,10 +47,10 @@ def decimal(raw: msgspec.Raw, name: str, *, takes_comma: bool = False) -> Decima
     if text in _ZEROS:
         return money.ZERO
     if text[:1] == b'"':
-        found = (_TEXT_NUMBER_WITH_COMMA if takes_comma else _TEXT_NUMBER).fullmatch(text)
-        if found is None:
+        if (_TEXT_NUMBER_WITH_COMMA if takes_comma else _TEXT_NUMBER).fullmatch(text) is None:
             raise WireError(f"{name} is not a number")
-        value = Decimal(found[1].replace(b",", b".").decode("ascii"))
+        digits = text[1:-1].decode("ascii")
+        value = Decimal(digits.replace(",", ".") if takes_comma else digits)
     else:
         found = _JSON_NUMBER.fullmatch(text)
         if found is None:
@@ -77,9 +78,19 @@ def positive(raw: msgspec.Raw, name: str) -> Decimal:
     return value
 
 
+def number_identifier(raw: msgspec.Raw, name: str) -> str:
+    """The id of an order or a trade: digits, sent as a number or as text. A garbled one must not pass for an id."""
+    return _identified(_NUMBER_ID, raw, name)
+
+
 def identifier(raw: msgspec.Raw, name: str) -> str:
-    """An id, sent as a number or as text. Trade ids have 19 digits, beyond what a float could hold."""
-    found = _ID.fullmatch(bytes(raw))
+    """An id, sent as a number or as text, with letters where the venue likes. Trade ids have 19 digits, beyond what a
+    float could hold."""
+    return _identified(_ID, raw, name)
+
+
+def _identified(form: re.Pattern[bytes], raw: msgspec.Raw, name: str) -> str:
+    found = form.fullmatch(bytes(raw))
     text = (found[1] or found[2]).decode("ascii") if found else ""
     if not text.strip("0"):
         raise WireError(f"{name} is not an id")

@@ -40,7 +40,8 @@ def engine_over(raw: Any, library: Library) -> Engine:
 def migrate(raw: Any, library: Library, *, migrations: Path = MIGRATIONS, to: str = HEAD) -> None:
     """Make or migrate the schema of an open SQLite database.
 
-    Tables are rebuilt with foreign keys off, as SQLite demands, and checked before the commit.
+    Tables are rebuilt with foreign keys off, as SQLite demands, and checked before the commit. After a failure or an
+    interruption the connection is to be closed.
     """
     settings = config(migrations)
     raw.execute("PRAGMA foreign_keys = OFF")
@@ -57,5 +58,4 @@ def migrate(raw: Any, library: Library, *, migrations: Path = MIGRATIONS, to: st
     except (SQLAlchemyError, CommandError) as error:
         reason = one_line(getattr(error, "orig", None) or error)
         raise StoreFailed(f"the schema of the database could not be made ({reason}): nothing was changed") from error
-    finally:
-        raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute("PRAGMA foreign_keys = ON")

@@ -58,8 +58,11 @@ _MENDS: Final = {
     14: "the database or its folder cannot be opened: mend their owner or mode",
     26: "the file is not a SQLite database",
 }
+_BUSY: Final = 5
+_LOCKED: Final = 6
 _CANNOT_WRITE: Final = 8
 _IO_FAILED: Final = 10
+_DAMAGED: Final = 11
 _FULL: Final = 13
 _CANNOT_OPEN: Final = 14
 _NOT_A_DATABASE: Final = 26
@@ -73,6 +76,8 @@ _DAMAGE_HEADING: Final = "*** in database"
 
 def _code(error: Exception) -> int:
     """SQLite's primary result code, 0 where the error did not come from SQLite itself."""
+    if isinstance(error, UnicodeDecodeError):
+        return _DAMAGED
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code or _CODES.get(str(error), 0)  # a failed backup carries SQLite's text and no code
 
@@ -165,7 +170,7 @@ class SqliteStore(SqlStore):
         self._connection = connection
         self._cursor = connection.cursor()
         self._library = library
-        self._errors = library.module.Error
+        self._errors = _errors(library)
         self._where = where
         self._folders = () if folder is None else (folder,)
         self._read_only = read_only
@@ -308,12 +313,17 @@ class SqliteStore(SqlStore):
             raise self._failure(error) from error
 
 
+def _errors(library: Library) -> tuple[type[Exception], ...]:
+    """What the driver raises. It cannot even decode what SQLite tells of a damaged schema that is no text any more."""
+    return library.module.Error, UnicodeDecodeError
+
+
 @contextmanager
 def _told(library: Library, *folders: Path) -> Iterator[None]:
     """What the driver raises inside becomes StoreFailed. `folders` are those that are worked in."""
     try:
         yield
-    except library.module.Error as error:
+    except _errors(library) as error:
         raise _failure(error, folders) from error
 
 
@@ -341,7 +351,7 @@ def _cannot_be_shared(connection: Any, library: Library, path: Path) -> bool:
     """Whether SQLite cannot read because it may not make the files beside the database that keep readers apart."""
     try:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    except library.module.Error as error:
+    except _errors(library) as error:
         return _code(error) in (_CANNOT_WRITE, _CANNOT_OPEN) and not os.access(path.parent, os.W_OK)
     return False
 
@@ -351,7 +361,7 @@ def _demand_ours(connection: Any, library: Library, path: Path, *, read_only: bo
     try:
         application_id = _pragma(connection, "application_id")
         is_empty = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    except library.module.Error as error:
+    except _errors(library) as error:
         if _code(error) == _NOT_A_DATABASE:
             raise Refused(
                 f"{path} is not a SQLite database: give the path of btcbot's own, or of a new file"
@@ -440,12 +450,12 @@ def _back_up(connection: Any, library: Library, to: Path, *, prove: bool) -> lis
         raise Refused(f"{to} exists already: give the backup a new name")
     files.demand_folder(to.parent)
     partial = to.with_name(f"{to.name}.partial")
-    files.remove(partial)  # of a copy that was cut short
+    _remove_with_companions(partial)  # of a copy that was cut short
     files.create(partial)
     try:
         copy = _connect(partial, library, BUSY_TIMEOUT_MS, read_only=False)
         try:
-            connection.backup(copy)
+            connection.backup(copy, progress=_never_wait_for_ever)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, no log beside it
             store = SqliteStore(copy, library, str(partial), folder=to.parent)
             damage = store._damage_in_full()
@@ -456,8 +466,20 @@ def _back_up(connection: Any, library: Library, to: Path, *, prove: bool) -> lis
             copy.close()
         files.publish(partial, to)
     finally:
-        files.remove(partial)
+        _remove_with_companions(partial)
     return found
+
+
+def _never_wait_for_ever(status: int, _remaining: int, _total: int) -> None:
+    """The driver copies until it succeeds; where another process holds a lock, each try has waited its time before."""
+    if status & 0xFF in (_BUSY, _LOCKED):
+        raise StoreFailed(_MENDS[_BUSY])
+
+
+def _remove_with_companions(path: Path) -> None:
+    """A copy that failed on a full disk leaves its journal too, which no later copy may find."""
+    for suffix in ("", *files.COMPANIONS):
+        files.remove(path.with_name(path.name + suffix))
 
 
 def _pragma(connection: Any, name: str) -> Any:

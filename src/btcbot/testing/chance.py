@@ -1,0 +1,99 @@
+"""Whether something strikes, here and now: by a world's rates, or as a script tells it.
+
+One generator for each concern, and occasions counted by place within a cycle: so taking one fault out of a story leaves
+the rest of it where it was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Final, Literal
+
+from btcbot.testing.faults import FAULTS, Fault, Firing, Site
+
+Concern = Literal["wire", "crash", "point", "beat"]
+#: The cycle before the storm.
+NOT_STARTED: Final = -1
+#: Decided before anything happens, by the swarm; a script has it as a firing all the same.
+AT_START: Final = "start"
+_MILLION: Final = 1_000_000
+
+
+class Chance:
+    """`script` None lets chance decide by `rates` (parts per million of each fault that this world knows)."""
+
+    def __init__(self, seed: int, rates: Mapping[str, int], script: Sequence[Firing] | None) -> None:
+        self.cycle = NOT_STARTED
+        #: What struck, in order, and how often each fault did.
+        self.fired: list[Firing] = []
+        self.counts: Counter[str] = Counter()
+        self._rates = rates
+        self._script = None if script is None else {(f.cycle, f.place, f.nth, f.fault): f for f in script}
+        self._random = {name: Random(f"{seed}/{name}") for name in ("wire", "crash", "point", "beat")}  # noqa: S311
+        self._menus: dict[tuple[Concern, str], list[tuple[int, Fault]]] = {}
+        self._seen: defaultdict[str, int] = defaultdict(int)
+
+    def begin(self, cycle: int) -> None:
+        self.cycle = cycle
+        self._seen.clear()
+
+    def note(self, firing: Firing) -> None:
+        """It struck and made a difference."""
+        self.fired.append(firing)
+        self.counts[firing.fault] += 1
+
+    def has_in_script(self, firing: Firing) -> bool:
+        """Whether the script tells it, numbers and all; without a script everything may happen."""
+        known = firing.cycle, firing.place, firing.nth, firing.fault
+        return self._script is None or self._script.get(known) == firing
+
+    def occasion(self, concern: Concern, place: str) -> Firing | None:
+        """One more occasion at this place: what strikes, or None."""
+        nth = self._seen[place]
+        self._seen[place] = nth + 1
+        menu = self._menus.get((concern, place))
+        if menu is None:
+            menu = self._menus[concern, place] = self._at(concern, place)
+        if self._script is not None:
+            for _, fault in menu:
+                told = self._script.get((self.cycle, place, nth, fault.name))
+                if told is not None:
+                    return told
+            return None
+        if not menu:
+            return None
+        random = self._random[concern]
+        drawn = random.randrange(_MILLION)
+        for ppm, fault in menu:
+            if drawn < ppm:
+                return Firing(self.cycle, place, nth, fault.name, fault.draw(random))
+            drawn -= ppm
+        return None
+
+    def _at(self, concern: Concern, place: str) -> list[tuple[int, Fault]]:
+        """The faults that may strike there, with their rates; all of them where a script decides."""
+        found = []
+        site: Site = "point" if concern == "crash" else concern
+        bare = place.removeprefix("crash:")
+        for fault in FAULTS.values():
+            if fault.site != site or (fault.name == "crash") is not (concern == "crash") or not fault.at(bare):
+                continue
+            if site == "beat" and place != beat_of(fault.name):
+                continue
+            rate = self._rates.get(fault.name, 0)
+            if rate or self._script is not None:
+                found.append((rate, fault))
+        return found
+
+
+def place_of(name: str) -> str:
+    """A point or request without ids: all single orders are one place."""
+    head, slash, last = name.rpartition("/")
+    return f"{head}/N" if slash and last.isdigit() else name
+
+
+def beat_of(fault: str) -> str:
+    """Each fault of the beat has a place of its own: they do not exclude each other."""
+    return f"beat:{fault}"

@@ -1,0 +1,233 @@
+"""What all watchers share: the words, the moments, and what is known of bot and venue at any time.
+
+Nothing in here comes out of the bot's own reading of its books: the venue's side is the engine itself, the bot's side
+is the bytes it sends and the rows it commits, read by SQL of our own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
+
+import msgspec
+
+from btcturk_sim.money import exact
+from btcturk_sim.orders import Fill, Order, Side
+from btcturk_sim.wire import Request, Response
+
+if TYPE_CHECKING:
+    from btcbot.testing.in_process import Rig
+    from btcbot.testing.swarm import Limits
+    from btcturk_sim.accounts import Transfer
+
+PREFIX: Final = "btcbot-"
+ZERO: Final = Decimal(0)
+#: Closed statuses that say: the venue has no such order.
+NEVER_PLACED: Final = ("DENIED", "NOT_PLACED", "REJECTED")
+
+
+class Violated(BaseException):
+    """An invariant does not hold. No code of the bot may catch it."""
+
+    def __init__(self, invariant: str, text: str) -> None:
+        super().__init__(f"{invariant}: {text}")
+        self.invariant = invariant
+        self.text = text
+
+
+class Stage(Protocol):
+    """What watchers have to be told of the story: the world, or whoever tells a shorter one."""
+
+    @property
+    def rig(self) -> Rig: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def skew_ms(self) -> int: ...
+    @property
+    def paused_ms(self) -> int: ...
+    @property
+    def kill_since(self) -> int | None: ...
+    @property
+    def points_passed(self) -> int: ...
+    @property
+    def safe_mode_left(self) -> int: ...
+    @property
+    def is_healing(self) -> bool: ...
+    @property
+    def has_restarted_lately(self) -> bool: ...
+    def minimum_lately(self, symbol: str) -> Decimal: ...
+    @staticmethod
+    def transfer_name(transfer: Transfer) -> str: ...
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A new order on its way: what its body says, the stamp in its header, and its row (None when there is none)."""
+
+    client: str
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    stamp: int
+    row: tuple[Any, ...] | None  # intent_id, status, stamp_ms, price, quantity
+
+    @property
+    def value(self) -> Decimal:
+        return self.price * self.quantity
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `orders` as it was committed. `before`: status and filled quantity until now, None for a new row."""
+
+    client: str
+    status: str
+    filled: Decimal
+    before: tuple[str, Decimal] | None
+    at_venue: Order | None
+
+
+class Holding:
+    """One symbol of ours at the venue: what we own and what it cost, by average cost."""
+
+    __slots__ = ("cost", "quantity")
+
+    def __init__(self) -> None:
+        self.quantity = ZERO
+        self.cost = ZERO
+
+    @exact
+    def add(self, fill: Fill) -> None:
+        if fill.side is Side.BUY:
+            self.quantity += fill.quantity
+            self.cost += fill.quantity * fill.price + fill.fee + fill.tax
+        else:
+            left = self.quantity - fill.quantity
+            # To the disadvantage of the check: cost that is too low can only let an order pass.
+            self.cost = self.cost * left // self.quantity if left > 0 else ZERO
+            self.quantity = left
+
+
+class Scene:
+    """What is known by now."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.rig = stage.rig
+        engine = self.rig.venue.simulator.engine
+        self.account = engine.books.accounts[self.rig.venue.key]
+        self.pairs = engine.pairs
+        #: Our orders at the venue by client order id, what the venue says we traded, and what it filled in part.
+        self.ours: dict[str, Order] = {}
+        self.fills: dict[int, Fill] = {}
+        self.partial: set[int] = set()
+        self.holdings: dict[str, Holding] = {}
+        #: What was committed: status and filled quantity of each order, ids of entries, trade ids of fills.
+        self.statuses: dict[str, tuple[str, Decimal]] = {}
+        self.entries: set[str] = set()
+        self.booked: set[int] = set()
+        #: How many cycles in a row nothing has disturbed.
+        self.calm_cycles = 0
+        #: Best bid, best ask and the moment of each book that the bot was told in this cycle.
+        self.told: dict[str, tuple[Decimal, Decimal, int]] = {}
+
+    def catch_up(self) -> None:
+        """Take in what was committed although the bot was told that it failed, and so nobody heard of it."""
+        (count,) = self.sql("SELECT coalesce(max(sequence), 0) FROM entries")[0]
+        if count != len(self.entries):
+            self.entries = {entry_id for (entry_id,) in self.sql("SELECT entry_id FROM entries")}
+            self.booked = {int(trade_id) for (trade_id,) in self.sql("SELECT trade_id FROM fills")}
+
+    @property
+    def is_dry(self) -> bool:
+        return self.rig.environment["DRY_RUN"] == "true"
+
+    def now_ms(self) -> int:
+        return self.rig.clock.true_ms()
+
+    def not_booked(self) -> list[Fill]:
+        """Trades that are in no book although the venue's list shows them by now: it lags by less than the horizon."""
+        long_ago_ms = self.now_ms() - 1_000 * int(self.rig.environment["SETTLE_HORIZON_SECONDS"])
+        return [
+            fill
+            for fill in self.fills.values()
+            if fill.time_ms < long_ago_ms and fill.id not in self.booked and f"foreign:{fill.id}" not in self.entries
+        ]
+
+    def working(self) -> list[Order]:
+        """Our open orders at the venue."""
+        return [one for one in self.account.open_orders.values() if one.client_id.startswith(PREFIX)]
+
+    def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self.rig.disk.execute(statement, parameters).fetchall()
+        return rows
+
+    def sent(self, request: Request) -> Sent:
+        body = json.loads(request.body, parse_float=Decimal)
+        client = body["newOrderClientId"]
+        rows = self.sql(
+            "SELECT intent_id, status, stamp_ms, price, quantity FROM orders WHERE client_order_id = ?", client
+        )
+        return Sent(
+            client=client,
+            symbol=body["pairSymbol"],
+            side=body["orderType"],
+            price=Decimal(body["price"]),
+            quantity=Decimal(body["quantity"]),
+            stamp=int(request.stamp or 0),
+            row=rows[0] if rows else None,
+        )
+
+    def book_told(self, request: Request, body: bytes) -> None:
+        symbol = request.query.partition("pairSymbol=")[2].partition("&")[0]
+        try:
+            data = json.loads(body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
+            bid, ask = Decimal(data["bids"][0][0]), Decimal(data["asks"][0][0])
+        except (ValueError, LookupError, TypeError, ArithmeticError):
+            self.told.pop(symbol, None)  # nothing that anybody could trade on
+        else:
+            self.told[symbol] = (bid, ask, self.now_ms())
+
+
+class Invariant:
+    """Watches one promise. A subclass takes the moments that concern it; those it leaves out cost nothing."""
+
+    name: ClassVar[str]
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def violated(self, text: str) -> NoReturn:
+        raise Violated(self.name, text)
+
+    def new_life(self) -> None:
+        """Another process runs now: what it was told and refused is its own."""
+
+    def cycle_begins(self) -> None: ...
+
+    def cycle_ended(self) -> None:
+        """However it ended, its pause included."""
+
+    def placed(self, order: Order) -> None:
+        """The venue has taken one of our orders."""
+
+    def request_leaves(self, request: Request) -> None: ...
+
+    def order_leaves(self, sent: Sent) -> None: ...
+
+    def cancel_leaves(self, venue_order_id: int) -> None: ...
+
+    def answer_arrives(self, name: str, request: Request, answer: Response) -> None:
+        """As it left the hands of everybody on the way."""
+
+    def order_written(self, written: Written) -> None: ...
+
+    def fill_written(self, row: Mapping[str, Any]) -> None: ...
+
+    def unit_committed(self, unit: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """`unit`: each statement with what it wrote; fills and orders of it were told one by one before."""
+
+    def at_rest(self) -> None:
+        """Nothing is under way: everything has to be equal, not only explained."""

@@ -1,0 +1,378 @@
+"""One performance of a story: told from its first cycle until everything has come to rest, and watched throughout.
+
+The same watchers as in the fault simulation (`btcbot.testing.checkers`) look at every request and every commit, so a
+crash has to leave not only books that settle: nothing on the way there may break an invariant either. At the end
+everything is made well, and within a few cycles all has to be settled, books equal the venue to the last digit, and one
+cycle more changes nothing.
+
+A *harm* looks on at every point, and may raise `Crash`, or make the disk fail, or turn the kill switch on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from btcbot import bootstrap
+from btcbot.adapters.metrics import NullMetrics
+from btcbot.domain.cycles import CycleOutcome
+from btcbot.domain.orders import OPEN
+from btcbot.domain.reasons import TradingState
+from btcbot.errors import StoreFailed
+from btcbot.profiles import RUN
+from btcbot.services.operator import REQUEST, Request
+from btcbot.testing.checkers import Checkers, Violated
+from btcbot.testing.in_process import EPOCH_MS, Crash, Rig
+from btcbot.testing.stories.harm import Harm
+from btcbot.testing.stories.stage import blank, limits
+from btcbot.testing.stories.story import Act, Story
+from btcbot.testing.world import NoLog
+from btcturk_sim import wire
+from btcturk_sim.accounts import Transfer
+from btcturk_sim.api import TRADES_MAX
+from btcturk_sim.instruments import FIAT
+from btcturk_sim.wire import Response
+
+if TYPE_CHECKING:
+    from btcbot.testing.world import World
+
+HEAL_CYCLES_MAX: Final = 30
+HEAL_SECONDS: Final = 20.0
+#: Longest period of the venue's limits: for so long a new process cannot know what the old one asked.
+_LIMITS_FORGIVE_MS: Final = 61_000
+#: What a story's settings are, unless it says otherwise.
+_SETTINGS: Final[Mapping[str, str]] = {"COOLDOWN_SECONDS": "0", "TTL_SECONDS": "35"}
+_PUT: Final = (
+    "INSERT INTO named_values (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+
+
+class Performance:
+    """`play` it once. `wrong` is empty when all was well, `points` are the names of all points of the story itself."""
+
+    def __init__(self, story: Story, folder: Path, harm: Harm | None = None) -> None:
+        self.story = story
+        self.wrong: list[str] = []
+        self.points: list[str] = []
+        #: Writing statements that ran in units: where a disk may break in the middle of one.
+        self.statements = 0
+        self.breaks_at: int | None = None
+        self.lives: dict[str, list[str]] = {}
+        self.once: list[tuple[str, Act]] = []
+        self.crashes = 0
+        self.kill_since: int | None = None
+        self.points_passed = 0
+        self.safe_mode_left = 0
+        self.is_healing = False
+        self.paused_ms = 0
+        self.skew_ms = round(story.skew_seconds * 1_000)
+        self.halts = 0
+        self.harm = harm
+        self._is_counting = False
+        self._requests = 0
+        self._restarted_at_ms = EPOCH_MS - _LIMITS_FORGIVE_MS
+        key = f"story-{os.getpid()}"
+        settings = {**_SETTINGS, **story.settings}
+        mode = "dry_run" if settings.get("DRY_RUN") == "true" else "demo"
+        self.rig = Rig(
+            folder,
+            symbols=story.symbols,
+            prices=story.prices,
+            balances=story.balances,
+            strategy=(lambda read: bootstrap.strategy_of(RUN, read)) if story.is_traded else None,
+            cycle_seconds=story.cycle_seconds,
+            nonce=story.nonce,
+            engine=story.engine,
+            image=blank(key, mode),
+            key=key,
+            packs=False,
+            trades_max=TRADES_MAX,
+            log=NoLog(),
+            metrics=NullMetrics(),
+            **settings,
+        )
+        self.limits = limits(tuple(self.rig.environment.items()))
+        if self.skew_ms:
+            self.rig.venue.skew(story.skew_seconds)
+        self.checkers = Checkers(cast("World", self))
+        self.rig.venue.transport.meddler = self
+        self.rig.points.watch = self._at_point
+        self.rig.disk_breaks = self._breaks
+
+    # -- from beginning to end -----------------------------------------------------------------------------------------
+
+    def play(self) -> list[str]:
+        """Tell it, let it settle, and give what was wrong; the same list as `wrong`."""
+        try:
+            for number in range(-self.story.prelude, self.story.cycles):
+                self._is_counting = number >= 0
+                self._cycle(number)
+            number = self.story.cycles
+            while not self.rig.is_up and number < self.story.cycles + HEAL_CYCLES_MAX:
+                self._cycle(number)  # whoever died in the last cycle has a life after it
+                number += 1
+            self._is_counting = False
+            if self.harm is None:
+                self._is_what_it_says()
+            else:
+                self.wrong += self.harm.after(self)
+            self._heal()
+        except Violated as violated:
+            self.wrong.append(str(violated))
+        except Exception as error:  # noqa: BLE001 (whatever the bot lets out is what we look for)
+            self.wrong.append(f"{type(error).__name__}: {error}")
+        finally:
+            self.rig.points.watch = None
+            try:
+                self.rig.close()
+            except Exception as error:  # noqa: BLE001 (the venue's own books)
+                self.wrong.append(f"the venue: {type(error).__name__}: {error}")
+            self.rig.kill_switch().path.unlink(missing_ok=True)
+        return self.wrong
+
+    def _cycle(self, number: int) -> None:
+        """What happens before it, the cycle, and the pause; who dies is born again for the next one."""
+        rig = self.rig
+        rig.strategy.is_muted = self.story.is_traded and number < 0
+        for act in self.story.acts.get(number, ()):
+            act(self)
+        self._run(rig.cycle_seconds)
+
+    def _run(self, pause_seconds: float) -> bool:
+        """Run a cycle, with its pause; whether it read all that it wanted to read."""
+        rig, has_completed = self.rig, False
+        rig.venue.transport.deliver_late()
+        self.checkers.cycle_begins()
+        try:
+            if not rig.is_up:
+                self._start()
+            report = rig.bot.run_cycle()
+            has_completed = report.outcome is CycleOutcome.COMPLETED
+            if report.outcome is CycleOutcome.HALTED:
+                self.halts += 1
+                if not self._may_halt:
+                    raise Violated("HALT", report.reasons[-1])
+                rig.crash()  # the loop ends on a halt
+        except Crash:
+            self.crashes += 1
+            rig.crash()
+        except StoreFailed:
+            rig.crash()
+        if rig.stop.is_set():
+            rig.crash()
+            rig.stop.clear()
+        rig.mend_disk()
+        rig.wait(pause_seconds)
+        self._promised(self.checkers.cycle_ended)
+        return has_completed
+
+    def _start(self) -> None:
+        rig = self.rig
+        self._restarted_at_ms = rig.clock.true_ms()
+        self.checkers.new_life()
+        self.limits = limits(tuple(rig.environment.items()))
+        self.safe_mode_left = int(rig.environment.get("SAFE_MODE") == "true")
+        rig.start()
+
+    def _heal(self) -> None:
+        """End all trouble; everything settles, and what is settled stays so (I7)."""
+        rig = self.rig
+        self.once, self.breaks_at = [], None
+        rig.venue.clear_faults()
+        rig.mend_disk()
+        rig.clock.set_right()
+        self.kill(is_on=False)
+        for symbol in self.story.symbols:
+            rig.venue.simulator.engine.pairs[symbol].halted = False
+        closed = {"SAFE_MODE": "false", "KILL_SWITCH": "false", "SWEEP_ENABLED": "false"}
+        if any(rig.environment.get(name, value) != value for name, value in closed.items()):
+            self.end(closed)
+        for order in rig.venue.working():
+            if order.client_id not in self.checkers.ours:
+                rig.venue.cancel(order.id)  # nobody else may trade while books are compared
+        rig.venue.simulator.engine.settle_everything(rig.clock.true_ms())
+        rig.strategy.is_muted = self.is_healing = True
+        for _ in range(HEAL_CYCLES_MAX):
+            if not rig.is_up:
+                self._start()
+            if self._may_halt:
+                self.resume()
+            if self.story.mends is not None:
+                self.story.mends(self)
+            if self._run(HEAL_SECONDS) and self._is_settled():
+                break
+        else:
+            left = [f"{order.client_order_id} is {order.status}" for order in rig.store.orders(tuple(OPEN))]
+            raise Violated("I7", f"not settled after {HEAL_CYCLES_MAX} cycles: {rig.state()}, {left or 'a difference'}")
+        before = rig.books()
+        self._run(HEAL_SECONDS)
+        if rig.books() != before:
+            raise Violated("I7", "a cycle without any event changed the books")
+        self.checkers.at_rest()
+        self.wrong += [f"it is not true that {what}" for what, is_so in self.story.always(self).items() if not is_so]
+
+    def _is_settled(self) -> bool:
+        store = self.rig.store
+        return not store.orders(tuple(OPEN)) and not store.discrepancies() and self.rig.state() is TradingState.ACTIVE
+
+    def _is_what_it_says(self) -> None:
+        """Told without harm: the faults really struck, and the orders lived as the story says."""
+        story = self.story
+        lives = [" ".join(life[1:]) for life in self.lives.values()]
+        if lives != list(story.lives):
+            self.wrong.append(f"the lives of its orders are {lives}, not {list(story.lives)}")
+        struck = self.rig.venue.simulator.faults.struck
+        self.wrong += [f"{kind} struck {struck[kind]} times" for kind, n in story.struck.items() if struck[kind] < n]
+        self.wrong += [f"it is not true that {what}" for what, is_so in story.shows(self).items() if not is_so]
+        if bool(self.halts) is not story.halts:
+            self.wrong.append(f"it halted {self.halts} times")
+        if self.once:
+            self.wrong.append(f"it never came to {self.once[0][0]}")
+
+    @property
+    def _may_halt(self) -> bool:
+        return self.story.halts or (self.harm is not None and self.harm.halts)
+
+    # -- points --------------------------------------------------------------------------------------------------------
+
+    def _at_point(self, name: str) -> None:
+        self.points_passed = len(self.rig.points.passed)
+        if self._is_counting:
+            self.points.append(name)
+        if name == "after commit":
+            self._note_lives()
+            self._promised(self.checkers.committed)
+        for waiting in self.once:
+            if name.startswith(waiting[0]):
+                self.once.remove(waiting)
+                waiting[1](self)
+                break
+        if self._is_counting and self.harm is not None:
+            self.harm(self, name)
+
+    def _note_lives(self) -> None:
+        for statement, row in self.rig.last_unit():
+            if statement in ("insert_order", "update_order"):
+                life = self.lives.setdefault(str(row["client_order_id"]), [])
+                status = str(row["status"])
+                if not life or life[-1] != status:
+                    life.append(status)
+
+    def _breaks(self, statement: str) -> bool:
+        if not self._is_counting:
+            return False
+        self.statements += 1
+        return self.statements == self.breaks_at
+
+    def _promised(self, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except Violated as violated:
+            if violated.invariant not in self.story.not_promised:
+                raise
+
+    # -- on the wire (Meddler) -----------------------------------------------------------------------------------------
+
+    def sends(self, name: str, request: wire.Request) -> None:
+        self._promised(lambda: self.checkers.leaves(request))
+
+    def answers(self, name: str, request: wire.Request, answer: Response) -> Response:
+        return answer
+
+    def arrives(self, name: str, request: wire.Request, answer: Response) -> None:
+        self.checkers.arrives(name, request, answer)
+
+    # -- what acts and harms do ----------------------------------------------------------------------------------------
+
+    def kill(self, *, is_on: bool) -> None:
+        path = self.rig.kill_switch().path
+        if is_on:
+            path.touch()
+            self.kill_since = self.points_passed
+        else:
+            path.unlink(missing_ok=True)
+            self.kill_since = None
+
+    def end(self, settings: Mapping[str, str]) -> None:
+        """The process ends; the next one has these settings."""
+        self.rig.crash()
+        self.rig.environment |= settings
+
+    def request(self, kind: str, **arguments: str) -> None:
+        """Leave an operator's request in the database, as another process does. One waits at a time."""
+        if self.named_value(REQUEST):
+            return
+        self._requests += 1
+        wanted = Request(
+            request_id=f"request-{self._requests}",
+            kind=kind,
+            arguments=arguments,
+            made_at_ms=self.rig.clock.now_ms(),
+            wait_ms=60_000,
+        )
+        self.rig.disk.execute(_PUT, (REQUEST, msgspec.json.encode(wanted).decode()))
+
+    def resume(self) -> None:
+        """The operator has looked at the evidence of a halt, and reopens."""
+        if self.rig.state() is TradingState.HALTED:
+            self.request("resume", reason="looked at")
+
+    def network(self, *, is_up: bool) -> None:
+        self.rig.venue.transport.is_up = is_up
+
+    def at_next_commits(self, number: int, act: Act) -> None:
+        """`act` at the `number`th commit from now on."""
+        then = act if number == 1 else lambda it: it.at_next_commits(number - 1, act)
+        self.once.append(("after commit", then))
+
+    # -- what became of it ---------------------------------------------------------------------------------------------
+
+    def named_value(self, name: str) -> str:
+        row = self.rig.disk.execute("SELECT value FROM named_values WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def verdicts(self) -> set[str]:
+        """Codes of all verdicts so far."""
+        return {str(code) for (code,) in self.rig.disk.execute("SELECT DISTINCT code FROM verdicts").fetchall()}
+
+    def entries(self) -> list[str]:
+        """Kinds of all entries, oldest first."""
+        return [entry.kind.value for entry in self.rig.store.entries()]
+
+    def taker_rate(self) -> Decimal:
+        """What the bot believes to pay for taking, as a share."""
+        return self.rig.bot.services.accounting.fee_rates.taker
+
+    @property
+    def posts(self) -> int:
+        """Orders that left."""
+        return sum(self.rig.venue.transport.posts.values())
+
+    def sent(self, side: str) -> int:
+        """Orders of this side that left."""
+        posts = self.rig.venue.transport.posts
+        return sum(posts[order.client_order_id] for order in self.rig.orders() if order.side == side)
+
+    @property
+    def cancels(self) -> int:
+        """Cancellations that left."""
+        return len(self.rig.venue.requests("DELETE"))
+
+    # -- what checkers ask ---------------------------------------------------------------------------------------------
+
+    @property
+    def has_restarted_lately(self) -> bool:
+        return self.rig.clock.true_ms() - self._restarted_at_ms < _LIMITS_FORGIVE_MS
+
+    def minimum_lately(self, symbol: str) -> Decimal:
+        least: Decimal = self.rig.venue.simulator.engine.pairs[symbol].instrument.min_exchange_value
+        return least
+
+    @staticmethod
+    def transfer_name(transfer: Transfer) -> str:
+        return f"{'fiat' if transfer.asset in FIAT else 'crypto'}:{transfer.id}"
