@@ -54,7 +54,7 @@ DRY_CYCLES: Final = 12
 #: A stamp is good for five seconds at the venue; a request that comes within them is taken.
 LAST_MOMENT_MS: Final = 4_900
 LAG_MS: Final = 3_400
-_FOLDER: Final = Path("/dev/shm")  # noqa: S108 (folders of its own are made in it)
+_FOLDER: Final = Path("/dev/shm")  # noqa: S108 # nosec B108 (folders of its own are made in it)
 
 
 @cache
