@@ -101,7 +101,7 @@ def spellings(text: str) -> Mapping[str, bytes]:
 
 def beginning(how: str, form: bytes) -> bytes:
     """The least of a spelling that gives eight characters of the secret away."""
-    if how == "with escaped slashes":
+    if how.endswith("with escaped slashes"):
         slashes = form.replace(rb"\/", b"/")[:PREFIX_BYTES_MIN].count(b"/")
         return form[: PREFIX_BYTES_MIN + slashes]
     bytes_per_character = 2 if "16 bits" in how else 4 if "escaped" in how and b"\\x" in form else 1
