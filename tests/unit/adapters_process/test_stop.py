@@ -39,6 +39,7 @@ def waits_and_is_told(make: Callable[[], Any], step: int) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 wants to know before tracing begins
     sys.settrace(trace)
     SystemClock().sleep(0.001, stop)
     sys.settrace(None)
