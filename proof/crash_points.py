@@ -26,7 +26,7 @@ def run(
     stories: Collection[str] = tuple(STORIES),
     rest_each: int = 1,
 ) -> Result:
-    """A crash at every point, always; of all other harm, and of second crashes, each `rest_each`th.
+    """A crash, and a kill file, at every point, always; of all other harm, and of second crashes, each `rest_each`th.
 
     Counts: stories, points, placements (of one crash), pairs, disk_positions, kill_flips, safe_modes, halts,
     words_to_stop, comparisons (of books and venue, after each of them)."""

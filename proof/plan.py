@@ -68,13 +68,13 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 PARTS: Final[Mapping[str, Part]] = {
     part.name: part
     for part in (
-        Part(name="soak", what="cycles without a restart, in simulated time", ci=50_000, chunk=50_000),
+        Part(name="soak", what="cycles without a restart, in simulated time", ci=20_000, chunk=50_000),
         Part(name="kills", what="kill -9 of real processes", ci=200, chunk=50, waits=True),
         Part(name="network", what="a real network that fails", ci=2, is_finite=True, waits=True),
         Part(name="kill_switch", what="the kill file under load", ci=200, chunk=100, waits=True),
         Part(name="instances", what="several bots at once", ci=100, chunk=25, waits=True),
         Part(name="crash_points", what="a crash at every point of every story", ci=8, is_finite=True,
-             ci_arguments={"rest_each": 5}),
+             ci_arguments={"rest_each": 16}),
         Part(name="seeds", what="worlds of faults", ci=5_000, chunk=250),
         Part(name="planted", what="deliberate mistakes, each to be found", ci=8, is_finite=True),
         Part(name="power_loss", what="power lost at any write or sync", ci=2_000, chunk=500),
@@ -110,8 +110,8 @@ DEMANDS: Final[tuple[Demand, ...]] = (
     Demand(goal="G9", what="flips of the kill switch", parts=("kill_switch",), key="flips", ci=200, gate=2_000),
     Demand(goal="G9", what="orders that left after the flip", parts=("kill_switch",), key="late_orders", ci=0, gate=0,
            is_limit=True),
-    Demand(goal="G9", what="flips at each point of each story", parts=("crash_points",), key="kill_flips", ci=1_000),
-    Demand(goal="G10", what="soak cycles", parts=("soak",), key="cycles", ci=50_000, gate=1_000_000),
+    Demand(goal="G9", what="flips at each point of each story", parts=("crash_points",), key="kill_flips", ci=2_000),
+    Demand(goal="G10", what="soak cycles", parts=("soak",), key="cycles", ci=20_000, gate=1_000_000),
     Demand(goal="G11", what="comparisons of books and venue, difference 0", parts=("seeds", "kills", "crash_points"),
            key="comparisons", ci=10_000),
     Demand(goal="G12", what="pairs of the same seed, same trace", parts=("same_trace",), key="pairs", ci=200,

@@ -1,7 +1,7 @@
 """G12: the same seed is the same run, to the byte: in another process, under another order of hashes, on other Pythons.
 
-Each seed is played by two processes of this Python that hash differently, and once more by every other Python that has
-an environment of this project in `.venvs` (`make test` makes those).
+Each seed is played by two processes of this Python that hash differently, and the first quarter of them once more by
+every other Python that has an environment of this project in `.venvs` (`make test` makes those).
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ def run(first: int = 700_001, count: int = 100) -> Result:
     """Seeds `first` to `first + count - 1`. A pair is one seed played twice."""
     here = Path(sys.executable)
     version, wanted = _traces(here, HASH_SEEDS[0], first, count)
-    others = [(here, HASH_SEEDS[1]), *((python, HASH_SEEDS[0]) for python in other_pythons())]
+    quarter = max(count // 4, 1)
+    others = [(here, HASH_SEEDS[1], count), *((python, HASH_SEEDS[0], quarter) for python in other_pythons())]
     failures, versions, pairs = [], {version}, 0
-    for python, hash_seed in others:
-        version, traces = _traces(python, hash_seed, first, count)
+    for python, hash_seed, played in others:
+        version, traces = _traces(python, hash_seed, first, played)
+        assert len(traces) == played, f"Python {version} told {len(traces)} of {played} seeds"
         versions.add(version)
         pairs += len(traces)
         failures += [
             f"seed {one.split()[0]} is another run on Python {version} with PYTHONHASHSEED={hash_seed}"
-            for one, other in zip(wanted, traces, strict=True)
+            for one, other in zip(wanted, traces, strict=False)
             if one != other
         ]
     return Result(

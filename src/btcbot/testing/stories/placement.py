@@ -33,6 +33,8 @@ from btcbot.testing.stories.story import Story
 
 #: No life of a story has so many points: whoever counts further runs away.
 _POINTS_MAX: Final = 2_000
+#: What is tried at every place however much the rest is thinned out.
+_ALWAYS: Final = ("placements", "kill_flips")
 
 
 class Seen(msgspec.Struct, kw_only=True):
@@ -104,8 +106,8 @@ def place(
 ) -> Seen:
     """Tell a story with harm at each place whose number, divided by `of`, leaves `share`.
 
-    `with_pairs` adds, for these first crashes, every second one. With `rest_each`, only each so many-th of the places
-    that are no single crash is tried.
+    `with_pairs` adds, for these first crashes, every second one. With `rest_each`, only each so many-th place is tried
+    of all harm but single crashes and the kill file.
     """
     seen = seen or Seen()
     whole = told(story, folder)
@@ -125,9 +127,9 @@ def place(
 def _thinned(found: Iterator[Place], rest_each: int) -> Iterator[Place]:
     rest = 0
     for kind, harm in found:
-        if kind != "placements":
-            rest += 1
-        if kind == "placements" or rest % rest_each == 0:
+        is_always = kind in _ALWAYS
+        rest += not is_always
+        if is_always or rest % rest_each == 0:
             yield kind, harm
 
 
