@@ -49,7 +49,7 @@ lock: $(VENV)/.dev ## resolve the locked requirements again
 simulate: $(VENV)/.run ## play the world of SEED=… (COUNT=…) under faults and check every invariant
 	@$(BIN)/btcbot simulate $(SEED) --count $(COUNT)
 
-proof: $(VENV)/.dev ## prove it: seeds, crashes, kills, power losses, planted bugs … about nine minutes
+proof: $(VENV)/.dev ## prove it: seeds, crashes, kills, power losses, planted bugs … about ten minutes
 	@$(BIN)/python -m proof ci
 
 figures: $(VENV)/.dev ## write docs/figures.md from everything that was proved so far
