@@ -90,7 +90,7 @@ class OrderLifecycle:
         book_fills_of: Callable[[Order], int],
     ) -> LifecycleResult:
         """Compare every open order with the venue and take the steps that are proved. Raises VenueUnavailable."""
-        listed_at_ms = self._exchange.venue_time_ms()
+        asked_at_ms, listed_at_ms = self._clock.now_ms(), self._exchange.venue_time_ms()
         venue_open = self._without_disowned(self._exchange.open_orders())
         ours = self._comparable_orders()
         asked = recovery.lookups(ours, venue_open)
@@ -123,7 +123,7 @@ class OrderLifecycle:
             venue_time_ms=listed_at_ms,
             settle_horizon_ms=self._settle_horizon_ms,
         )
-        self._demand_settled_stay_settled(facts)
+        self._demand_settled_stay_settled(facts, asked_at_ms)
         steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
         fetched = [step for step in steps if isinstance(step, FetchFills)]
         if fetched and sum(book_fills_of(step.order) for step in fetched):
@@ -154,8 +154,11 @@ class OrderLifecycle:
             and self._store.order(client_order_id) is not None
         )
 
-    def _demand_settled_stay_settled(self, facts: RecoveryFacts) -> None:
-        """A closed order that the venue still works, beyond any lag of its lists, is funds that nobody watches."""
+    def _demand_settled_stay_settled(self, facts: RecoveryFacts, asked_at_ms: int) -> None:
+        """A closed order that the venue still works, beyond any lag of its lists, is funds that nobody watches.
+
+        Counted to the moment when the list was asked for: a process may stand still before it looks at the answer.
+        """
         patience_ms = max(2 * self._settle_horizon_ms, LAG_PATIENCE_MS)
         for row in facts.venue_open:
             order = self._store.order(row.client_order_id) if row.client_order_id in facts.closed_ids else None
@@ -165,7 +168,7 @@ class OrderLifecycle:
                 raise InvariantBroken(
                     "I6_NEVER_SENT", f"order {order.client_order_id} is {order.status} and the venue works it"
                 )
-            if self._clock.now_ms() - order.updated_at_ms > patience_ms:
+            if asked_at_ms - order.updated_at_ms > patience_ms:
                 raise InvariantBroken(
                     "I7_CLOSED_ORDER_OPEN",
                     f"order {order.client_order_id} is {order.status} and the venue still works it as "
