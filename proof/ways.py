@@ -26,8 +26,8 @@ FIRST_SEED: Final = 1
 #: A mistake that so many seeds do not find counts as not found.
 SEEDS_MAX: Final = 500
 DRY_SEEDS: Final = 6
-TRACE_SEEDS: Final = 12
-TRACE_CYCLES: Final = 12
+TRACE_SEEDS: Final = 80
+TRACE_CYCLES: Final = 20
 
 
 class Found(msgspec.Struct, frozen=True):
