@@ -55,7 +55,7 @@ def everything(workers: int | None) -> None:
 
 
 @root.command("run")
-@click.argument("part", type=click.Choice(sorted(PARTS)))
+@click.argument("part", metavar="PART", type=click.Choice(sorted(PARTS)))
 @click.option(
     "--count", type=click.IntRange(min=1), default=None, help="How many, or in how many slices; else as in CI."
 )
@@ -63,6 +63,8 @@ def everything(workers: int | None) -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes at once; else one for each core.")
 def run(part: str, count: int | None, first: int | None, workers: int | None) -> None:
     """One part, at any size."""
+    if first is not None and PARTS[part].is_finite:
+        raise click.BadParameter(f"{part} is finite: it is cut by --count alone", param_hint="--first")
     seen = _play([(PARTS[part], arguments) for arguments in PARTS[part].tasks(count, first)], workers)
     sys.exit(1 if any(result.failures for result in seen) else 0)
 
@@ -83,8 +85,12 @@ def figures() -> None:
 @click.argument("arguments")
 def one(part: str, arguments: str) -> None:
     """Run one part in this very process and print its result as a line of JSON."""
+    try:
+        sizes = msgspec.json.decode(arguments, type=dict[str, int])
+    except msgspec.DecodeError as error:
+        raise click.BadParameter(f'{error}; write it like «{{"first":1,"count":10}}»') from None
     module: Any = importlib.import_module(f"proof.{part}")
-    result: Result = module.run(**msgspec.json.decode(arguments, type=dict[str, int]))
+    result: Result = module.run(**sizes)
     click.echo(msgspec.json.encode(result).decode())
 
 
@@ -112,5 +118,20 @@ def _play(tasks: Sequence[Task], workers: int | None) -> list[Result]:
     return seen
 
 
+def main() -> None:
+    """Wrong input is answered with one line and status 2."""
+    try:
+        root.main(prog_name="python -m proof", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help_asked:
+        click.echo(help_asked.format_message())
+        sys.exit(2)
+    except click.UsageError as error:
+        click.echo(f"proof: {' '.join(error.format_message().split())}", err=True)
+        sys.exit(2)
+    except click.Abort:
+        click.echo("proof: interrupted; what was done stands in .proof/tally.jsonl", err=True)
+        sys.exit(130)
+
+
 if __name__ == "__main__":
-    root()
+    main()

@@ -11,6 +11,7 @@ call a method of two instances.
 from __future__ import annotations
 
 import re
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,9 @@ class Stats(msgspec.Struct):
 def run(slice: int, of: int) -> Result:  # noqa: A002 (every finite part is cut by these names)
     """All mutants; there is one slice. Fails when fewer than `SCORE_MIN` in a hundred are killed."""
     assert (slice, of) == (0, 1), "mutmut runs as a whole"
+    if importlib.util.find_spec("mutmut") is None:
+        told = "mutmut is not in this environment; «make mutation» makes one that has it"
+        return Result(goal="G5", part="mutation", counts={}, failures=[told])
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)
         for name in _NEEDED:

@@ -29,12 +29,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     def ci_tasks(self) -> Iterator[Mapping[str, int]]:
         """The arguments of each process of the CI column."""
-        yield from ({**task, **self.ci_arguments} for task in self.tasks())
+        if self.ci:
+            yield from ({**task, **self.ci_arguments} for task in self.tasks())
 
     def tasks(self, count: int | None = None, first: int | None = None) -> Iterator[Mapping[str, int]]:
         """The arguments of each process of a run of this size."""
         if self.is_finite:
-            slices = count or self.ci
+            slices = count or max(self.ci, 1)
             yield from ({"slice": number, "of": slices} for number in range(slices))
             return
         at, left = self.first if first is None else first, self.ci if count is None else count

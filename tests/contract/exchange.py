@@ -7,6 +7,7 @@ class TestSimulated(ExchangeContract):
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -69,11 +70,12 @@ class ExchangeRig:
         return Permit(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-class ExchangeContract:
+class ExchangeContract(ABC):
     """The suite. Each test gets a rig of its own."""
 
+    @abstractmethod
     def make(self) -> ExchangeRig:
-        raise NotImplementedError
+        """An implementation to be tried, with what it stands on."""
 
     @pytest.fixture
     def rig(self) -> Iterator[ExchangeRig]:

@@ -39,4 +39,4 @@ def test_a_few_seeds_are_the_same_in_other_processes() -> None:
     result = same_trace.run(first=60, count=3)
 
     assert result.failures == []
-    assert result.counts["pairs"] == 3 * (1 + len(same_trace.other_pythons()))
+    assert result.counts["pairs"] == 3 + len(same_trace.other_pythons())  # others play a quarter of them, one at least

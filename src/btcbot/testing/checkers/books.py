@@ -29,10 +29,32 @@ def goes_into_suspense(unit: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
     return any(statement == "insert_entry" and row["entry_id"].startswith("suspense:") for statement, row in unit)
 
 
-class I2Fills(Invariant):
+class _NothingLeftOut(Invariant):
+    """Trades that the venue told long ago are booked: when all was calm, and before anything goes into suspense."""
+
+    #: Whose trades: those of orders with our prefix, or those of other hands.
+    of_ours: bool
+
+    def unit_committed(self, unit: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        if goes_into_suspense(unit):
+            self._look()
+
+    def cycle_ended(self) -> None:
+        if self.scene.calm_cycles > CALM_CYCLES:
+            self._look()
+
+    def _look(self) -> None:
+        for fill in self.scene.not_booked():
+            if fill.client_id.startswith(PREFIX) is self.of_ours:
+                whose = fill.client_id if self.of_ours else "other hands"
+                self.violated(f"trade {fill.id} of {whose} was told long ago and is not booked")
+
+
+class I2Fills(_NothingLeftOut):
     """Every fill of the venue is booked once, as it was, with all that it changes in one unit."""
 
     name = "I2"
+    of_ours = True
 
     def fill_written(self, row: Mapping[str, Any]) -> None:
         fill = self.scene.fills.get(int(row["trade_id"]))
@@ -46,17 +68,7 @@ class I2Fills(Invariant):
         written = {statement for statement, _ in unit}
         if "insert_fill" in written and not written >= _PARTS_OF_A_FILL:
             self.violated(f"a fill is booked without {sorted(_PARTS_OF_A_FILL - written)}")
-        if goes_into_suspense(unit):
-            self._nothing_is_left_out()
-
-    def cycle_ended(self) -> None:
-        if self.scene.calm_cycles > CALM_CYCLES:
-            self._nothing_is_left_out()
-
-    def _nothing_is_left_out(self) -> None:
-        for fill in self.scene.not_booked():
-            if fill.client_id.startswith(PREFIX):
-                self.violated(f"trade {fill.id} of {fill.client_id} was told long ago and is not booked")
+        super().unit_committed(unit)
 
     def order_written(self, written: Written) -> None:
         order = written.at_venue
@@ -180,13 +192,14 @@ class I4Entries(Invariant):
             self.violated("; ".join(found[:3]))
 
 
-class I16Foreign(Invariant):
+class I16Foreign(_NothingLeftOut):
     """Orders of other hands are never cancelled, adopted or counted as ours, and their trades are booked as foreign."""
 
     name = "I16"
+    of_ours = False
 
     def cancel_leaves(self, venue_order_id: int) -> None:
-        order = self.scene.account.orders.get(venue_order_id)
+        order = self.scene.account.find(venue_order_id)
         if order is not None and not order.client_id.startswith(PREFIX):
             self.violated(f"order {venue_order_id} is not ours and is cancelled")
 
@@ -205,17 +218,7 @@ class I16Foreign(Invariant):
                 fill = self.scene.fills.get(int(row["entry_id"].removeprefix("foreign:")))
                 if fill is None or fill.client_id.startswith(PREFIX):
                     self.violated(f"{row['entry_id']} is booked, and no trade of other hands has that id")
-        if goes_into_suspense(unit):
-            self._nothing_is_left_out()
-
-    def cycle_ended(self) -> None:
-        if self.scene.calm_cycles > CALM_CYCLES:
-            self._nothing_is_left_out()
-
-    def _nothing_is_left_out(self) -> None:
-        for fill in self.scene.not_booked():
-            if not fill.client_id.startswith(PREFIX):
-                self.violated(f"trade {fill.id} of other hands was told long ago and is not booked")
+        super().unit_committed(unit)
 
     def at_rest(self) -> None:
         foreign = {f"foreign:{one.id}" for one in self.scene.fills.values() if not one.client_id.startswith(PREFIX)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 POST: Final = "before POST /api/v1/order"
 
 
-class Harm:
+class Harm(ABC):
     """Called at every point of the story, in order. `struck` says where it did, `after` what must hold in the end."""
 
     #: The bot may halt because of it.
@@ -23,15 +24,17 @@ class Harm:
     def __init__(self) -> None:
         self.struck: list[str] = []
 
+    @abstractmethod
     def __call__(self, it: Performance, name: str) -> None:
-        raise NotImplementedError
+        """The performance has come to the point `name`."""
 
     def after(self, it: Performance) -> list[str]:
         """Whatever is wrong when the last cycle of the story has ended, one line each."""
         return []
 
+    @abstractmethod
     def __str__(self) -> str:
-        raise NotImplementedError
+        """What strikes and where, to be repeated by."""
 
 
 class Crashes(Harm):
@@ -121,8 +124,9 @@ class _Closes(Harm):
             self._is_too_late = name == POST and it.rig.venue.transport.is_up
             self._close(it, name)
 
+    @abstractmethod
     def _close(self, it: Performance, name: str) -> None:
-        raise NotImplementedError
+        """Put the brake on."""
 
     def _let_through(self) -> int:
         """Orders that are past their last look when the brake is put on."""
@@ -183,12 +187,11 @@ class Halt(_Closes):
 
 
 class Terminate(Harm):
-    """The process is asked to end at one point: the write in hand is finished, and at most one more order leaves."""
+    """The process is asked to end at one point. That at most the write in hand still leaves is I6, which is watched."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self._number = number
-        self._posts = 0
 
     def __call__(self, it: Performance, name: str) -> None:
         if len(it.points) == self._number:
