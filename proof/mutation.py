@@ -10,8 +10,8 @@ call a method of two instances.
 
 from __future__ import annotations
 
-import re
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -69,8 +69,8 @@ def run(slice: int, of: int) -> Result:  # noqa: A002 (every finite part is cut 
     """All mutants; there is one slice. Fails when fewer than `SCORE_MIN` in a hundred are killed."""
     assert (slice, of) == (0, 1), "mutmut runs as a whole"
     if importlib.util.find_spec("mutmut") is None:
-        told = "mutmut is not in this environment; «make mutation» makes one that has it"
-        return Result(goal="G5", part="mutation", counts={}, failures=[told])
+        missing = "mutmut is not in this environment; «make mutation» makes one that has it"
+        return Result(goal="G5", part="mutation", counts={}, failures=[missing])
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)
         for name in _NEEDED:
