@@ -17,6 +17,7 @@ from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.book import BookIdentity as BookIdentity
 from btcbot.domain.book import Discrepancy as Discrepancy
 from btcbot.domain.cycles import CycleReport, Verdict
+from btcbot.domain.feed import FeedView, Wake
 from btcbot.domain.fills import Fill, VenueTrade
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account, Entry, Hold
@@ -124,6 +125,30 @@ class Exchange(Protocol):
 
     def close(self) -> None:
         """Release connections; harmless to repeat."""
+        ...
+
+
+class MarketFeed(Protocol):
+    """The venue's live feed: runs beside the core and is looked at, never calls it. Never raises after `start`."""
+
+    def start(self) -> None:
+        """Begin to connect, in the background. Harmless to repeat."""
+        ...
+
+    def view(self) -> FeedView:
+        """Everything known now; account events are handed over once."""
+        ...
+
+    def resync(self, symbol: str) -> None:
+        """Throw this symbol's book away and ask for a new snapshot: it was seen to differ from the venue's."""
+        ...
+
+    def wait(self, seconds: float, stop: StopSignal) -> Wake:
+        """Wait until something relevant happened since the last `view`, `seconds` passed, or `stop` is set."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect; harmless to repeat."""
         ...
 
 
