@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -45,6 +46,23 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     cash_reserve: Decimal
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What was allowed since the last tick of the timer: the caps of a cycle hold from tick to tick, the cycles that
+    the feed wakes in between included."""
+
+    orders: int = 0
+    notional: Decimal = money.ZERO
+
+    def plus(self, allowed: Sequence[Allowed]) -> Spent:
+        return Spent(
+            orders=self.orders + len(allowed),
+            notional=self.notional + money.total(one.intent.value for one in allowed),
+        )
+
+
+NOTHING_SPENT: Final = Spent()
+
+
 class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the rules look at. `daily_pnl` is realised plus unrealised since midnight in Istanbul, None
     while a held symbol has never shown a price."""
@@ -60,6 +78,7 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     last_order_times_ms: Mapping[tuple[str, str], int]
     daily_pnl: Decimal | None
     fee_rates: FeeRates
+    spent: Spent = NOTHING_SPENT
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -86,8 +105,8 @@ class _Budget:
     def __init__(self, facts: RiskFacts) -> None:
         self.facts = facts
         self.free: dict[str, Decimal] = {}
-        self.notional = money.ZERO
-        self.orders = 0
+        self.notional = facts.spent.notional
+        self.orders = facts.spent.orders
         self.open_count: dict[str, int] = {}
         self.open_buys: dict[str, Decimal] = {}
         self.open_sells: dict[str, Decimal] = {}
@@ -97,8 +116,9 @@ class _Budget:
             if order.is_in_doubt:
                 self.in_doubt.add(order.symbol)
             if order.side is Side.BUY:
-                value = order.price * order.leaves_quantity
-                self.open_buys[order.symbol] = self.open_buys.get(order.symbol, money.ZERO) + value
+                self._count_buy(
+                    order.symbol, hold_amount(Side.BUY, order.price, order.leaves_quantity, facts.fee_rates)
+                )
             else:
                 self.open_sells[order.symbol] = self.open_sells.get(order.symbol, money.ZERO) + order.leaves_quantity
 
@@ -115,7 +135,7 @@ class _Budget:
         return self.free[asset]
 
     def invested(self, symbol: str) -> Decimal:
-        """Position at the higher of cost and market, plus what open buys may add."""
+        """Position at the higher of cost and market, plus what open buys may add: with their fee, as cost will be."""
         position = self.facts.positions.get(symbol)
         value = money.ZERO
         if position is not None and position.quantity:
@@ -142,10 +162,13 @@ class _Budget:
         self.notional += intent.value
         self.open_count[intent.symbol] = self.open_count.get(intent.symbol, 0) + 1
         if intent.side is Side.BUY:
-            self.open_buys[intent.symbol] = self.open_buys.get(intent.symbol, money.ZERO) + intent.value
+            self._count_buy(intent.symbol, hold)
         else:
             sells = self.open_sells.get(intent.symbol, money.ZERO)
             self.open_sells[intent.symbol] = sells + intent.quantity
+
+    def _count_buy(self, symbol: str, cost: Decimal) -> None:
+        self.open_buys[symbol] = self.open_buys.get(symbol, money.ZERO) + cost
 
 
 def evaluate(intents: Sequence[Intent], facts: RiskFacts, limits: RiskLimits) -> Sequence[RiskDecision]:
@@ -253,16 +276,15 @@ def _refuse_buy(
     if facts.daily_pnl <= -limits.daily_loss_max:
         lost, most = plain(-facts.daily_pnl), plain(limits.daily_loss_max)
         return RefusedIntent(intent, ReasonCode.DAILY_LOSS, f"{lost} lost today, at most {most}")
-    value = price * quantity
-    invested = budget.invested(intent.symbol) + value
+    cost = hold_amount(Side.BUY, price, quantity, facts.fee_rates)
+    invested = budget.invested(intent.symbol) + cost
     if invested > limits.position_per_symbol_max:
         most = plain(limits.position_per_symbol_max)
         return RefusedIntent(intent, ReasonCode.POSITION_CAP, f"{plain(invested)} in {intent.symbol}, at most {most}")
-    exposure = budget.exposure() + value
+    exposure = budget.exposure() + cost
     if exposure > limits.exposure_max:
         most = plain(limits.exposure_max)
         return RefusedIntent(intent, ReasonCode.EXPOSURE_CAP, f"{plain(exposure)} in all, at most {most}")
-    cost = hold_amount(Side.BUY, price, quantity, facts.fee_rates)
     spendable = budget.free_of(instrument.quote) - limits.cash_reserve
     if cost > spendable:
         return RefusedIntent(

@@ -297,44 +297,44 @@ class TestCash:
 
 class TestWhatIsInvested:
     def test_no_more_in_one_symbol_than_its_limit(self) -> None:
-        """Cost 300, worth 200.1 at the ask, so it counts 300; 200 more are 500."""
+        """Cost 300, worth 200.1 at the ask, so it counts 300; 200 more, with their fee, are 500.48."""
         found = holding("2", cost="300")
 
-        assert code(a_buy("2"), found, limits(position_per_symbol_max="500")) is None
-        assert code(a_buy("2"), found, limits(position_per_symbol_max="499.99")) is ReasonCode.POSITION_CAP
+        assert code(a_buy("2"), found, limits(position_per_symbol_max="500.48")) is None
+        assert code(a_buy("2"), found, limits(position_per_symbol_max="500.47")) is ReasonCode.POSITION_CAP
 
     def test_a_position_that_rose_counts_at_the_market(self) -> None:
-        """Cost 100, worth 2 × 100.05; 200 more are 400.10."""
+        """Cost 100, worth 2 × 100.05; 200 more, with their fee, are 400.58."""
         found = holding("2", cost="100")
 
-        assert code(a_buy("2"), found, limits(position_per_symbol_max="400.10")) is None
-        assert code(a_buy("2"), found, limits(position_per_symbol_max="400.09")) is ReasonCode.POSITION_CAP
+        assert code(a_buy("2"), found, limits(position_per_symbol_max="400.58")) is None
+        assert code(a_buy("2"), found, limits(position_per_symbol_max="400.57")) is ReasonCode.POSITION_CAP
 
     def test_what_open_buys_may_still_add_counts(self) -> None:
-        """An open buy of 3 with 1 filled leaves 200 to come; open sells add nothing."""
+        """An open buy of 3 with 1 filled leaves 200 and their fee to come; open sells add nothing."""
         open_orders = [an_order(1, quantity="3", filled="1"), an_order(2, quantity="9", side=Side.SELL)]
         found = facts(open_orders=open_orders)
 
-        assert code(a_buy("2"), found, limits(position_per_symbol_max="400")) is None
-        assert code(a_buy("2"), found, limits(position_per_symbol_max="399.99")) is ReasonCode.POSITION_CAP
+        assert code(a_buy("2"), found, limits(position_per_symbol_max="400.96")) is None
+        assert code(a_buy("2"), found, limits(position_per_symbol_max="400.95")) is ReasonCode.POSITION_CAP
 
     def test_buys_of_this_cycle_count(self) -> None:
-        within = limits(position_per_symbol_max="300")
+        within = limits(position_per_symbol_max="300.72")
 
         assert codes([a_buy("2"), a_buy("2"), a_buy("1")], within=within) == [None, ReasonCode.POSITION_CAP, None]
 
     def test_no_more_in_all_than_the_limit(self) -> None:
-        """300 in ADA, 200 to come in BTC: 500; another 200 in ETH are 700."""
+        """300 in ADA, 200 to come in BTC, another 200 in ETH: 700, and the fees of two buys."""
         found = holding("2", cost="300", open_orders=[an_order(symbol="BTCTRY")])
 
-        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="700")) is None
-        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="699.99")) is ReasonCode.EXPOSURE_CAP
+        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="700.96")) is None
+        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="700.95")) is ReasonCode.EXPOSURE_CAP
 
     def test_a_held_symbol_without_a_quote_counts_at_its_cost(self) -> None:
         found = holding("2", cost="300", quotes={"ETHTRY": a_quote("ETHTRY")})
 
-        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="500")) is None
-        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="499.99")) is ReasonCode.EXPOSURE_CAP
+        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="500.48")) is None
+        assert code(a_buy("2", symbol="ETHTRY"), found, limits(exposure_max="500.47")) is ReasonCode.EXPOSURE_CAP
 
 
 class TestDailyLoss:

@@ -147,7 +147,7 @@ REFUSALS: list[tuple[str, Intent, RiskFacts, RiskLimits, ReasonCode, list[str]]]
         holding("2", cost="300"),
         limits(position_per_symbol_max="450"),
         ReasonCode.POSITION_CAP,
-        ["500 in ADATRY", "at most 450"],
+        ["500.48 in ADATRY", "at most 450"],
     ),
     (
         "300 in ADA, and no room for ETH",
@@ -155,7 +155,7 @@ REFUSALS: list[tuple[str, Intent, RiskFacts, RiskLimits, ReasonCode, list[str]]]
         holding("2", cost="300"),
         limits(exposure_max="450"),
         ReasonCode.EXPOSURE_CAP,
-        ["500 in all", "at most 450"],
+        ["500.48 in all", "at most 450"],
     ),
     (
         "200 TRY above the reserve",
@@ -302,11 +302,11 @@ class TestSeveralInOneCycle:
         ]
 
     def test_open_buys_of_one_symbol_add_up(self) -> None:
-        """Two open buys of 200 each; a third of 200 makes 600."""
+        """Two open buys of 200 each; a third of 200 makes 600 and three fees."""
         found = facts(open_orders=[an_order(1), an_order(2)])
 
-        assert codes([a_buy("2")], found, limits(position_per_symbol_max="600")) == [None]
-        assert refusal(a_buy("2"), found, limits(position_per_symbol_max="599")).code is ReasonCode.POSITION_CAP
+        assert codes([a_buy("2")], found, limits(position_per_symbol_max="601.44")) == [None]
+        assert refusal(a_buy("2"), found, limits(position_per_symbol_max="601.43")).code is ReasonCode.POSITION_CAP
 
     def test_buys_of_the_cycle_add_up(self) -> None:
         within = limits(position_per_symbol_max="350")
