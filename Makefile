@@ -9,7 +9,7 @@ DEMO_ARGS ?=
 SEED   ?= 1
 COUNT  ?= 1
 
-.PHONY: demo simulate test proof figures mutation check types lint scan format lock bench clean
+.PHONY: demo simulate test proof figures mutation judges check types lint scan format lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -33,15 +33,15 @@ test: $(VENV)/.dev check ## every check and test, on every Python from 3.11 that
 check: $(VENV)/.dev lint scan types ## lint, format, security scan, strict types, import contracts
 	@$(BIN)/lint-imports --no-cache
 lint: $(VENV)/.dev
-	@$(BIN)/ruff check src tests benchmarks proof
-	@$(BIN)/ruff format --check -q src tests benchmarks proof
+	@$(BIN)/ruff check src tests benchmarks proof judges
+	@$(BIN)/ruff format --check -q src tests benchmarks proof judges
 scan: $(VENV)/.dev
 	@$(BIN)/bandit -q -r src -c pyproject.toml
 types: $(VENV)/.dev
 	@$(BIN)/mypy
 
 format: $(VENV)/.dev ## put the code into its one shape
-	@$(BIN)/ruff check -q --fix src tests benchmarks proof; $(BIN)/ruff format -q src tests benchmarks proof
+	@$(BIN)/ruff check -q --fix src tests benchmarks proof judges; $(BIN)/ruff format -q src tests benchmarks proof judges
 
 lock: $(VENV)/.dev ## resolve the locked requirements again
 	@tools/lock.sh "$(BIN)"
@@ -58,6 +58,10 @@ figures: $(VENV)/.dev ## write docs/figures.md from everything that was proved s
 mutation: ## mutate domain and decisions, line by line, and count what the unit tests notice: about ten minutes
 	@tools/environment.sh "$(PYTHON)" .venvs/mutation requirements/mutation.lock
 	@.venvs/mutation/bin/python -m proof run mutation --count 1
+
+judges: ## let clients that others wrote trade on the local BtcTurk, unmodified: about a minute
+	@tools/environment.sh "$(PYTHON)" .venvs/judges requirements/judges.lock
+	@.venvs/judges/bin/python -m judges
 
 bench: $(VENV)/.dev ## measure what docs/performance.md states
 	@$(BIN)/python -m benchmarks

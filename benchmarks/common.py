@@ -25,8 +25,9 @@ from typing import Final
 import msgspec
 
 from btcbot.adapters.logs import configure_logging, shutdown_logging
+from btcbot.config.loading import load_settings
 from btcbot.config.secrets import Secret
-from btcbot.config.settings import Settings, load_settings
+from btcbot.config.settings import Settings
 from btcbot.testing.rig import Credentials, Simulator, armed_settings, write_private, write_settings
 
 RUNS: Final = 5

@@ -5,6 +5,8 @@
 The bot is the one that `bootstrap.build` makes, in this process; only its strategy is a plan of this page: buy all
 symbols, book the fills, do nothing; sell all, book, do nothing. The client keeps to the venue's documented limits, so
 the cycles are as far apart as those demand, and each starts as cold as in life. `--profile` prints where the CPU goes.
+
+Then the same bot has the live feed: once its books are trusted, no cycle asks for an order book at all.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -42,6 +44,11 @@ SETTINGS: Final = {
     "MAX_DAILY_LOSS_TRY": "1000000",
 }
 KINDS: Final = ("quiet", "3 orders placed", "3 fills booked")
+CYCLES_FED: Final = 12
+#: Cycles in which the books of the feed come to be trusted: each was compared with REST once.
+WARM_UP_FED: Final = 12
+#: What an order book can be had from.
+BOOK_PATHS: Final = frozenset({"/api/v2/orderbook", "/api/v2/ticker"})
 
 
 class Plan:
@@ -150,9 +157,64 @@ def measure(profile: cProfile.Profile | None = None) -> Result:
     quiet = sum(len(sample.cpu_ms[KINDS[0]]) for sample in samples)
     asked = ", ".join(f"{count / quiet:.2g} {path}" for path, count in paths.most_common())
     notes = [f"{RUNS} runs of {CYCLES} cycles, {pause_s:.2f} s apart", f"a quiet cycle asks {asked}"]
+    if profile is None:
+        fed = _requests_with_feed()
+        figures += [
+            best(
+                "quiet, with the feed: requests",
+                "",
+                [[cycle.requests for cycle in run if cycle.is_quiet] for run in fed],
+            ),
+            Figure(
+                what="with the feed: order books asked for, most in a cycle",
+                value=max(cycle.books for run in fed for cycle in run),
+                unit="",
+                goal=0,
+            ),
+        ]
+        notes.append(f"with the feed: {RUNS} runs of {CYCLES_FED} cycles, all books trusted, nothing stale")
     if mixed:
         notes.append(f"{mixed} cycles both placed and booked; left out")
     return Result(name="cycle", figures=figures, notes=notes)
+
+
+class _Asked(NamedTuple):
+    """What one cycle asked for."""
+
+    requests: int
+    books: int
+    is_quiet: bool
+
+
+def _requests_with_feed() -> list[list[_Asked]]:
+    """Of each cycle of each run: all requests, and those for order books."""
+    runs: list[list[_Asked]] = []
+    with working_folder() as folder, Venue(folder) as venue:
+        feed = {"BTCTURK_WS_URL": venue.simulator.ws_url, "BOOK_CHECK_SECONDS": "600"}
+        settings = venue.settings(folder / "fed.db", **SETTINGS, **feed)
+        pause_s = float(bootstrap.cycle_seconds_min(settings)) + 0.02
+        stop = threading.Event()
+        with logs_to(folder / "fed.log", settings):
+            bot = bootstrap.build(
+                settings, stop=stop, metrics=NullMetrics(), log=structlog.get_logger("btcbot"), strategy=Plan()
+            )
+            try:
+                seen = 0
+                for number in range(-WARM_UP_FED, RUNS * CYCLES_FED):
+                    next_s = time.monotonic() + pause_s
+                    report = bot.run_cycle()
+                    rows = venue.simulator.requests(seen)
+                    seen = rows[-1]["seq"] if rows else seen
+                    if number >= 0:
+                        assert report.counts["quotes_from_feed"] == len(venue.symbols), "a book is not trusted"
+                        if number % CYCLES_FED == 0:
+                            runs.append([])
+                        books = sum(row["path"] in BOOK_PATHS for row in rows)
+                        runs[-1].append(_Asked(len(rows), books, _kind(report) == KINDS[0]))
+                    time.sleep(max(next_s - time.monotonic(), 0))
+            finally:
+                bot.close()
+    return runs
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ first; «HALT I9» is the product's own assertion of I9, which halts before anyt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -54,6 +54,15 @@ def _bug(
     return Bug(name=name, patches=(patch,), caught_by=caught_by, way=way, after=after, faults=faults)
 
 
+def _bugs(name: str, changes: Sequence[tuple[str, str, str]], *caught_by: str, **faults: int) -> Bug:
+    """A mistake that has to be made in several places to show: each of them guards the others."""
+    patches = []
+    for function, right, wrong in changes:
+        module, _, inside = function.partition(":")
+        patches.append(Patch(f"btcbot.{module}", inside, right, wrong))
+    return Bug(name=name, patches=tuple(patches), caught_by=caught_by, faults=faults)
+
+
 _PLAN: Final = "planned"
 _RECORD_OUTCOME: Final = "services.execution:ExecutionService._record_outcome"
 _SUBMIT: Final = "services.execution:ExecutionService.submit"
@@ -68,18 +77,18 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "an order is sent again when its answer is lost",
         "adapters.btcturk.rest:BtcturkHttpClient.submit",
-        "made = outcome.of_submit(",
-        'result = result if isinstance(result, Answer) else self._send(Endpoint.SUBMIT, "POST", "/api/v1/order", '
-        "signer.headers(self._nonce.take()), body, self._timing.write_s); made = outcome.of_submit(",
+        "return outcome.of_submit(",
+        "result = result if isinstance(result, outcome.Answer) else self._requester.write(Endpoint.SUBMIT, "
+        '"POST", "/api/v1/order", self._requester.fresh_stamp(), body); return outcome.of_submit(',
         "I1",
         after=_PLAN,
     ),
     _bug(
         "an order that a dead process left is sent anew under a fresh id",
-        "cycle:Cycle._steps",
+        "cycle:Cycle._guard_and_act",
         "allowed = services.risk.filter(intents, facts)",
         """from btcbot.decisions.risk import Allowed
-    lost = [order for order in open_orders if order.is_in_doubt and "the process ended" in (order.reason or "")]
+    lost = [order for order in facts.open_orders if order.is_in_doubt and "the process ended" in (order.reason or "")]
     again = [
         Intent(intent_id=order.intent_id, cycle_id=order.cycle_id, strategy=order.strategy, symbol=order.symbol,
                side=order.side, price=order.price, quantity=order.quantity, why="it may be lost")
@@ -143,7 +152,7 @@ BUGS: Final[tuple[Bug, ...]] = (
          after="BtcTurk #353, #372"),
     _bug(
         "a broken connection counts as a request that never left",
-        "adapters.btcturk.rest:BtcturkHttpClient._sent",
+        "adapters.btcturk.sender:Sender._sent",
         'return NoAnswer(f"no whole answer: {type(error).__name__}: {error}")',
         'return NeverLeft(f"no whole answer: {type(error).__name__}: {error}")',
         "I7",
@@ -405,14 +414,83 @@ BUGS: Final[tuple[Bug, ...]] = (
          "I15", crossed_book=150_000),
     _bug("the age of a quote is not looked at again before an order leaves",
          "services.execution:ExecutionService.execute_intents",
-         "if not is_quote_fresh(decision.intent.symbol):", "if False:", "I15", process_paused=10_000),
+         "if not may_order(decision.intent.symbol):", "if False:", "I15", process_paused=10_000),
     _bug(
         "the last quote serves while the venue tells none",
         "services.market_data:MarketDataService.get_best_bid_ask",
-        "quotes = self._exchange.quotes(symbols)",
+        "return self._judge(symbols, self._exchange.quotes(symbols), self._exchange.venue_time_ms())",
         'quotes = {**self.__dict__.setdefault("kept", {}), **self._exchange.quotes(symbols)}; '
-        'self.__dict__["kept"] = quotes',
+        'self.__dict__["kept"] = quotes; return self._judge(symbols, quotes, self._exchange.venue_time_ms())',
         "I15",
+    ),
+    # -- the live feed -----------------------------------------------------------------------------------------------
+    _bug("a change of a book is taken whatever came before it", "adapters.btcturk.feed_book:LocalBook.apply",
+         "if diff.sequence != self._sequence + 1:", "if False:", "I15",
+         after="xchange-stream #498", feed_frames_lost=150_000),
+    _bugs(
+        "a book of the feed is traded on before it was compared",
+        (
+            ("decisions.book_trust:distrust", "at_ms = compared_at_ms.get(symbol)",
+             "at_ms = max(compared_at_ms.get(symbol, 0), book.snapshot_at_ms)"),
+            ("services.feed:FeedService.confirm", "self._compared_at_ms[symbol]",
+             "self._compared_at_ms.get(symbol, book.snapshot_at_ms)"),
+        ),
+        "I15", feed_aborted=150_000),
+    _bug("a comparison counts although another book has begun since", "decisions.book_trust:distrust",
+         "if at_ms is None or at_ms < book.snapshot_at_ms:", "if at_ms is None:", "I15",
+         feed_aborted=150_000),
+    _bug("what REST shows of a book makes no difference", "services.feed:FeedService._judge",
+         "elif finding is Finding.DIFFERS:", "elif False:", "I15",
+         feed_books_stop=60_000, feed_price_spike=60_000, feed_snapshot_stale=100_000),
+    _bugs(
+        "books are compared once and never again",
+        (
+            ("decisions.book_trust:distrust", "if now_ms - at_ms > limits.check_ms_max:", "if False:"),
+            ("decisions.book_trust:due", "now_ms - at_ms >= renew_ms", "False"),
+        ),
+        "I15"),
+    _bugs(
+        "a connection is believed however long it has been silent",
+        (
+            ("adapters.btcturk.feed_protocol:FeedProtocol._is_silent",
+             "return now_ms - self._alive_at_ms > self._timing.silence_ms_max", "return False"),
+            ("adapters.btcturk.feed_protocol:FeedProtocol.next_tick_ms",
+             "self._timing.silence_ms_max + 1", "10**12"),
+            ("decisions.book_trust:distrust", "if silent_ms > limits.silence_ms_max:", "if False:"),
+            ("decisions.book_trust:is_silent",
+             "return now_ms - max(book.changed_at_ms, compared_at_ms) > limits.silence_ms_max", "return False"),
+            ("services.feed:FeedService.quotes", "now_ms - view.alive_at_ms", "0"),
+        ),
+        "I15", feed_half_open=150_000),
+    _bug("an order on a silent pair needs no comparison", "decisions.book_trust:is_silent",
+         "return now_ms - max(book.changed_at_ms, compared_at_ms) > limits.silence_ms_max", "return False", "I15",
+         feed_books_stop=150_000),
+    _bug("a book that cannot be is traded on", "adapters.btcturk.feed_book:LocalBook._judge", "if bid >= ask:",
+         "if False:", "I15", feed_crossed=150_000),
+    _bug("the caps of a cycle begin anew when the feed wakes one", "cycle:Cycle._woken_steps",
+         "services, summary = self._services, progress.summary",
+         "services, summary = self._services, progress.summary; self._spent = NOTHING_SPENT", "I5"),
+    _bug("what was ordered since the last comparison is not subtracted",
+         "services.startup_recovery:StartupRecoveryService.account_now",
+         "return self._last.account.with_held(since)", "return self._last.account", "I14"),
+    _bug("a cycle that the feed wakes asks the venue for what it lacks", "cycle:Cycle._woken_steps",
+         "services.market_data.get_from_feed(self._symbols, venue_now_ms)",
+         "services.market_data.get_best_bid_ask(self._symbols)", "I18"),
+    _bug("nothing is subscribed to after the first connection", "adapters.btcturk.feed_protocol:FeedProtocol.connected",
+         "*self._pairs.open(now_ms)", "*(self._pairs.open(now_ms) if self._connection == 1 else [])", "I7"),
+    _bug(
+        "a fill is booked when the feed tells of it",
+        "services.feed:FeedService._note",
+        'self._metrics.count("btcbot_feed_account_events_total", kind=event.kind.value)',
+        """from btcbot.domain.fills import Fill
+    order = self._store.order(event.client_order_id or "")
+    if event.trade_id is not None and order is not None:
+        with self._store.transaction() as tx:
+            tx.insert_fill(Fill(trade_id=event.trade_id, client_order_id=order.client_order_id, symbol=order.symbol,
+                                side=order.side, price=order.price, quantity=order.quantity - order.filled_quantity,
+                                fee=order.price * 0, tax=order.price * 0, at_ms=self._clock.now_ms()))""",
+        "I2",
+        after="hummingbot #1663; nautilus #3493",
     ),
     # -- other hands -------------------------------------------------------------------------------------------------
     _bug(
@@ -441,7 +519,7 @@ BUGS: Final[tuple[Bug, ...]] = (
          "if self._unauthorized_in_a_row < UNAUTHORIZED_MAX:", "if True:", "I17", unauthorized=60_000),
     _bug("the venue's wish for a pause is not heard", "adapters.btcturk.breaker:Breaker.rate_limited",
          "closed_s = told_s if told_s is not None else min(", "closed_s = min(", "I17"),
-    _bug("a read is tried without end", "adapters.btcturk.rest:BtcturkHttpClient._read",
+    _bug("a read is tried without end", "adapters.btcturk.requester:Requester.read",
          "attempt >= timing.attempts_max or", "", "I18"),
     _bug("a cancellation is asked for in every cycle", "decisions.lifecycle:stale_orders",
          "return not 0 <= now_ms - order.cancel_requested_at_ms < cancel_retry_ms", "return True", "I18",
@@ -473,12 +551,12 @@ BUGS: Final[tuple[Bug, ...]] = (
         way=Way.DRY_RUN,
     ),
     # -- determinism -------------------------------------------------------------------------------------------------
-    _bug("pauses take their jitter from the machine", "adapters.btcturk.rest:BtcturkHttpClient._read",
+    _bug("pauses take their jitter from the machine", "adapters.btcturk.requester:Requester.read",
          "pause_s = timing.backoff_s * 2 ** (attempt - 1)",
          "import random; pause_s = timing.backoff_s * 2 ** (attempt - 1) * (1 + random.random())", "I19",
          way=Way.TRACES),
     _bug("books are asked for in the order of a set", "services.market_data:MarketDataService.get_best_bid_ask",
-         "quotes = self._exchange.quotes(symbols)", "quotes = self._exchange.quotes(list(set(symbols)))", "I19",
+         "self._exchange.quotes(symbols)", "self._exchange.quotes(list(set(symbols)))", "I19",
          way=Way.TRACES),
     _bug("trades are booked in the order of a set", "services.accounting:AccountingService.book_trades",
          "sorted(trades, key=lambda trade: (trade.at_ms, trade.trade_id))", "set(trades)", "I19", way=Way.TRACES,

@@ -4,7 +4,8 @@ A key and a secret that exist nowhere else are given to real processes that trad
 Then whatever any of them left is searched: logs and streams, database with its log and shared memory, copies and
 reports, the kill file and the locks, the metrics page, what `/proc` shows of the process. Searched for are both texts
 in every spelling (plain, base64, hexadecimal, quoted, decoded) from eight characters on, and the signatures that were
-sent. Each spelling is planted once as well and has to be found: a search that finds nothing must be able to.
+sent, that of the feed's login among them. Each spelling is planted once as well and has to be found: a search that
+finds nothing must be able to.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hmac
+import itertools
 import os
 import resource
 import secrets
@@ -52,6 +54,10 @@ CYCLE_SECONDS: Final = 0.75
 PREFIX_BYTES_MIN: Final = 8
 #: Of the plain texts, so many characters in a row from any place.
 WINDOW_BYTES: Final = 10
+#: What a login to the feed signs beside the key: always the same (see the exchange's interface).
+LOGIN_SIGNED: Final = "3000"
+#: The bot gives a connection up after so many frames in a row that it cannot read; a good one may come between.
+FRAMES_TO_GIVE_UP: Final = 60
 COMMAND_SECONDS_MAX: Final = 60.0
 
 # -- what is looked for ------------------------------------------------------------------------------------------------
@@ -163,13 +169,25 @@ def handle_request(self, request):
 transport.DeadlineTransport.handle_request = handle_request
 main()
 """
+#: A bot whose feed fails so: the error's text holds the login, and the thread that met it has to tell of it.
+_BROKEN_FEED: Final = """
+from websockets.asyncio.client import ClientConnection
+from btcbot.cli import main
+inner = ClientConnection.send
+async def send(self, message, *more, **named):
+    if "publicKey" in message:
+        raise RuntimeError(f"sending {message!r} failed")
+    await inner(self, message, *more, **named)
+ClientConnection.send = send
+main()
+"""
 #: A bot that fails while it reads its settings, the secrets in hand.
 _BROKEN_SETTINGS: Final = """
-from btcbot.config import settings
+from btcbot.config import loading
 from btcbot.cli import main
 def contradictions(made, *arguments, **named):
     raise RuntimeError(f"cannot judge {made!r} {made} {vars(made)}")
-settings._contradictions = contradictions
+loading._contradictions = contradictions
 main()
 """
 _REPORTS: Final = (
@@ -224,6 +242,7 @@ class Story:
             "OBSERVABILITY_ENABLED": "true",
             "OBSERVABILITY_METRICS_EXPORTER": "prometheus",
             "OBSERVABILITY_PROMETHEUS_PORT": str(self.port),
+            "BTCTURK_WS_URL": self.venue.ws_url,
         }
         return armed_settings(self.canary, self.venue.rest_url, self.database, SYMBOLS, **more)
 
@@ -288,6 +307,7 @@ class Story:
         env = self.env_file("trading.env")
         with self.bot(env) as bot:
             wait_until(lambda: self.database.exists() and self.orders() > 0, 30.0, f"an order; {bot.last_lines()}")
+            wait_until(lambda: b"feed_logged_in" in bot.log.read_bytes(), 20.0, f"a login; {bot.last_lines()}")
             self.snapshot(bot, "trading")
             self.metrics()
             for report in _REPORTS:
@@ -316,6 +336,7 @@ class Story:
             self.snapshot(bot, "refused")
             bot.terminate()
         self.venue.clear_faults()
+        self._be_refused_by_the_feed(env)
         stranger = {
             "BTCTURK_API_KEY_FILE": str(self.other.key_file),
             "BTCTURK_API_SECRET_FILE": str(self.other.secret_file),
@@ -327,6 +348,23 @@ class Story:
         rebound = self.env_file("rebound.env", {**stranger, "STATE_DB_PATH": str(self.database)})
         self.command("run with another key", "run", "--env-file", str(rebound), expected=(2,))
         self.command("rebind", "db", "rebind", "--env-file", str(rebound), expected=(1, 2))
+
+    def _be_refused_by_the_feed(self, env: Path) -> None:
+        """A feed that says no with our own key in its words, and repeats the login as a frame that cannot be read."""
+        key, signature = self.canary.key, self.canary.signature(LOGIN_SIGNED)
+        echoed = f'[114,{{"publicKey":"{key}","signature":"{signature}"'
+        self.venue.control("/faults", kind="login_refused", params={"message": f"Invalid Signature of {key}"}, count=1)
+        with self.bot(env) as bot:
+            log = bot.log.read_bytes
+            wait_until(lambda: b"feed_login_failed" in log(), 30.0, f"a login that is refused; {bot.last_lines()}")
+            self.venue.control("/feed", say=f"{key} is not welcome")
+            wait_until(lambda: b"feed_system_message" in log(), 10.0, f"the venue's words; {bot.last_lines()}")
+            for _ in range(FRAMES_TO_GIVE_UP):
+                self.venue.control("/feed", kind="garbage", params={"text": echoed})
+            wait_until(lambda: b"feed_disconnected" in log(), 10.0, f"the feed's end; {bot.last_lines()}")
+            self.snapshot(bot, "refused by the feed")
+            bot.terminate()
+        self.venue.clear_faults()
 
     def be_configured_wrong(self) -> None:
         """Secrets in the wrong place, of the wrong shape, open to others, given twice."""
@@ -340,6 +378,9 @@ class Story:
             ("not base64", {"BTCTURK_API_SECRET_FILE": None, "BTCTURK_API_SECRET": f"*{secret}*"}),
             ("as acknowledgement", {"LIVE_TRADING_ACK": secret, "LIVE_TRADING": key}),
             ("as scopes and dates", {"BTCTURK_API_SCOPES": secret, "BTCTURK_SECRET_ROTATED_AT": key}),
+            ("as the feed's address", {"BTCTURK_WS_URL": f"wss://{key}:{secret}@ws-feed-pro.btcturk.com"}),
+            ("in the feed's path", {"BTCTURK_WS_URL": f"ws://127.0.0.1:9/{secret}?key={key}"}),
+            ("as the feed's mode", {"MARKET_DATA_MODE": secret, "FEED_WAKE_MS": key}),
             ("as a collector", {"OBSERVABILITY_OTLP_ENDPOINT": f"http://127.0.0.1/{secret}"}),
         ]
         for number, (what, change) in enumerate(wrong):
@@ -372,6 +413,12 @@ class Story:
             )
             if b"RuntimeError" not in told:
                 self.faults.append(f"the broken {name} did not break: {told[-300:]!r}")
+        told = self.command(
+            "run with a broken feed", *("run", "--loop", "--cycle-seconds", str(CYCLE_SECONDS), "--max-cycles", "4"),
+            *("--env-file", str(env)), expected=(0,), program=("-c", _BROKEN_FEED),
+        )  # fmt: skip
+        if b"feed_thread_failed" not in told or b"RuntimeError" not in told:
+            self.faults.append(f"the broken feed did not break: {told[-300:]!r}")
         with self.bot(env) as bot:
             wait_until(lambda: b"cycle_ended" in bot.log.read_bytes(), 30.0, f"a cycle; {bot.last_lines()}")
             self.snapshot(bot, "secrets in the env file")
@@ -403,8 +450,13 @@ class Story:
         self.places.add_files(self.bench, frozenset(self.holders), "at the end")
 
     def stamps(self) -> Iterator[str]:
-        """Of every signed request that the venue received."""
-        return (str(row["stamp"]) for row in self.venue.requests() if row["key"] == self.canary.key and row["stamp"])
+        """What was signed: the feed's login, and every request that the venue received."""
+        rows = (row for row in self.venue.requests() if row["key"] == self.canary.key and row["stamp"])
+        return itertools.chain((LOGIN_SIGNED,), (str(row["stamp"]) for row in rows))
+
+    def logins(self) -> int:
+        """To the feed, that the venue accepted."""
+        return int(self.venue.state(orders="0")["feed"]["logins"])
 
     def close(self) -> None:
         self.venue.close()
@@ -438,6 +490,7 @@ def run(slice: int = 0, of: int = 1) -> Result:  # noqa: A002 - the name that al
         try:
             story.play()
             search = Search([story.canary, story.other])
+            counts["logins to the feed"] = story.logins()
             counts["signatures"] = search.look_for_signatures(story.canary, story.stamps())
         finally:
             story.close()

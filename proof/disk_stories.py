@@ -15,7 +15,7 @@ from btcbot.adapters.store import SqliteStore
 from btcbot.adapters.store.library import PREFERRED, Library
 from btcbot.errors import BtcbotError, StoreFailed
 from btcbot.testing.disks import Failing, Kind, watched
-from btcbot.testing.in_process import Rig
+from btcbot.testing.in_process_rig import Rig
 from btcturk_sim import wire
 from btcturk_sim.wire import Response
 from proof import next_revision

@@ -1,4 +1,4 @@
-"""G6: bad input into everything that reads: answers of the venue, env files, settings, an operator's requests.
+"""G6: bad input into everything that reads: answers and frames of the venue, env files, settings, operators' requests.
 
 Whatever comes in, a typed value or the reader's own error comes out, within its time and memory, without a float. Input
 number n is made from n alone, so a slice can be run anywhere and a finding told by its number: `replay(n)` shows it.
@@ -28,18 +28,21 @@ from typing import Any, Final, NamedTuple
 import click
 import msgspec
 
-from btcbot.adapters.btcturk import outcome, wire
+from btcbot.adapters.btcturk import feed_wire, outcome, wire
 from btcbot.adapters.btcturk.breaker import RETRY_AFTER_S_MAX, retry_after_s
+from btcbot.adapters.btcturk.feed_actions import Close, Note
 from btcbot.adapters.btcturk.outcome import Answer
 from btcbot.adapters.btcturk.wire_values import WireError
 from btcbot.cli.options import Amount
 from btcbot.config.env_file import parse_env_file
-from btcbot.config.settings import SETTING_NAMES, load_settings
+from btcbot.config.loading import load_settings
+from btcbot.config.settings import SETTING_NAMES
 from btcbot.domain import money
 from btcbot.domain.outcomes import Accepted, CancelRequested, InDoubt, Refused
 from btcbot.errors import ConfigurationError
 from btcbot.services import operator
-from btcbot.testing.in_process import Rig
+from btcbot.testing.in_process_rig import Rig
+from proof.fuzz_feed import FRAMES, talk
 from proof.result import Result
 
 SECONDS_MAX: Final = 0.05
@@ -137,6 +140,7 @@ DECODERS: Final[Mapping[str, tuple[Reader, object]]] = {
         lambda body: wire.placed_order(wire.unpack(body, "the placed order")),
         _ok({"id": 5, "newOrderClientId": "mine", "type": "buy"}),
     ),
+    **{name: (feed_wire.decode, good) for name, good in FRAMES.items()},
 }
 _OUTCOMES: Final = (
     _ok({"id": 5, "newOrderClientId": "mine", "type": "buy"}, httpStatusCode=200),
@@ -415,6 +419,31 @@ def _outcome(random: Random) -> Case:
     return Case("outcome.cancel", len(raw), lambda: demand_proof(outcome.of_cancel(Answer(status, raw)), status, raw))
 
 
+def _feed(random: Random) -> Case:
+    """A handful of frames into one conversation."""
+    raws = [body(random, _GOOD[random.choice(_FRAME_NAMES)]) for _ in range(random.choice((1, 2, 5)))]
+
+    def check() -> None:
+        told = talk(raws)
+        demand_exact([told.view, told.trades, told.depth])
+        for action in told.actions:
+            if isinstance(action, Close):
+                demand_words(action.why)
+            if isinstance(action, Note):
+                for value in action.fields.values():
+                    demand_words(str(value))
+        book = told.view.books.get("BTCTRY")
+        demand((book is None) is (told.depth is None), "a book half shown")
+        if book is None:
+            demand_words(told.view.without_book["BTCTRY"])
+        else:
+            demand(all(0 < top.bid < top.ask for top in book.tops), "a book that cannot be")
+
+    return Case("feed.receive", sum(map(len, raws)), check)
+
+
+_FRAME_NAMES: Final = sorted(FRAMES)
+
 _HEADERS: Final = ("5", "0", "-1", "1e9", "99999999999999999999", "1.5", "", " 7 ", "\u0665", "NaN", "inf", "5;6")
 _DATES: Final = ("Wed, 21 Oct 2015 07:28:00 GMT", "tomorrow", "9" * 9, "0." + "9" * 3, "1." + "9" * 9)
 
@@ -646,6 +675,8 @@ def case(number: int) -> Case:
         return _retry_after(random)
     if at < 200:
         return _outcome(random)
+    if at < 240:
+        return _feed(random)
     return _wire(random.choice(_DECODER_NAMES), random)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from btcbot.config.settings import load_settings
+from btcbot.config.loading import load_settings
 from btcbot.decisions import gates
 from btcbot.decisions.gates import Closed, GateFacts
 from btcbot.domain.permit import Permit, PermitScope, WriteKind

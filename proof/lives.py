@@ -23,7 +23,7 @@ from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.ports import StateStore
 from btcbot.testing.disks import watched
-from btcbot.testing.in_process import Rig
+from btcbot.testing.in_process_rig import Rig
 from btcbot.testing.power import Tape
 from proof import next_revision
 

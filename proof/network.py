@@ -3,6 +3,10 @@
 Each story has a bot process, a venue process, and a proxy between them that delays, loses, resets, swallows, cuts,
 drips and repeats. While it lasts the bot may do nothing wrong; when it is over the bot has to trade again by itself,
 with no thread and no connection left behind, and books and venue have to be equal to the last digit.
+
+In more than half of the stories the bot has the live feed as well, over a proxy of its own; in some it is the feed that
+fails, alone or with everything else. Then quotes have to come from REST meanwhile, or where the settings want the feed
+alone no order may leave; and in the end they have to come from the feed again.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +33,16 @@ TIMEOUT_S: Final = 0.5
 TROUBLE_S: Final = 1.2
 COMPLETED_MIN: Final = 3
 PATIENCE_S: Final = 40.0
+#: The feed's waits between attempts grow; after some failures they are seconds, with as much again by chance.
+FEED_PATIENCE_S: Final = 60.0
+#: Of the stories in which nothing befalls the feed, every so many-th has one. The proof plays them in two slices, so
+#: this is odd: each slice has both kinds.
+FED_EVERY: Final = 3
 POLL_S: Final = 0.01
+#: A feed that falls silent is noticed by the second ping that is not answered: five seconds apart, five seconds each.
+NOTICED_S: Final = 11.5
+#: An order whose permit was given just before the feed went may still leave.
+IN_HAND_MS_MAX: Final = 250
 #: The client keeps two idle connections at most: one that was open before, and one more.
 MORE_FILES_MAX: Final = 1
 
@@ -44,8 +58,22 @@ class Befalls(msgspec.Struct, frozen=True, kw_only=True):
     bytes_: int = 16
 
 
+class FeedTrouble(StrEnum):
+    """What befalls the feed's own way to the venue."""
+
+    REFUSED = "refused"
+    SILENT = "silent"
+    HUSHED = "hushed"  # the connection stands half-open; a new one is well
+    DROPPED = "dropped"  # it is reset; a new one is well
+    UNANSWERED = "unanswered"  # it is reset, and the wish for a new one is not answered
+
+
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """`doubts`: at least one order must have been left in doubt, or the story was not told."""
+    """`doubts`: at least one order must have been left in doubt, or the story was not told.
+
+    `feed` is what befalls the feed; then the bot has one in any case. `falls_back`: cycles must have completed on
+    quotes of REST meanwhile. `feed_alone`: the bot takes no other quotes, so no order may leave while it has none.
+    """
 
     name: str
     befalls: Sequence[Befalls] = ()
@@ -53,9 +81,13 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = TIMEOUT_S
     trouble_s: float = TROUBLE_S
     doubts: bool = False
+    feed: FeedTrouble | None = None
+    falls_back: bool = False
+    feed_alone: bool = False
 
 
 T = Trouble
+F = FeedTrouble
 STORIES: Final[Sequence[Story]] = (
     Story(name="every request is late", befalls=[Befalls(kind=T.DELAY, seconds=0.1)]),
     Story(name="orders come after our patience, and are taken", doubts=True,
@@ -90,6 +122,16 @@ STORIES: Final[Sequence[Story]] = (
     Story(name="the network is silent", cut=Cut.SILENT),
     Story(name="half-open for once, with the time-outs of the product", timeout_s=None, doubts=True, trouble_s=5.0,
           befalls=[Befalls(kind=T.HALF_OPEN, method="POST", count=1)]),
+    Story(name="the feed alone is refused", feed=F.REFUSED, falls_back=True),
+    Story(name="the feed alone falls silent", feed=F.SILENT, falls_back=True, trouble_s=NOTICED_S),
+    Story(name="the feed goes half-open", feed=F.HUSHED, trouble_s=NOTICED_S),
+    Story(name="the feed is reset", feed=F.DROPPED),
+    Story(name="the feed is reset and not let in again", feed=F.UNANSWERED, falls_back=True, trouble_s=NOTICED_S),
+    Story(name="the feed and the rest are refused", cut=Cut.REFUSED, feed=F.REFUSED),
+    Story(name="the feed and the rest fall silent", cut=Cut.SILENT, feed=F.SILENT, trouble_s=NOTICED_S),
+    Story(name="the feed goes half-open while orders are reset", feed=F.HUSHED, doubts=True, trouble_s=NOTICED_S,
+          befalls=[Befalls(kind=T.RESET_AFTER, method="POST", share=30)]),
+    Story(name="a bot that takes the feed's quotes alone has none", feed=F.REFUSED, feed_alone=True, trouble_s=2.0),
 )  # fmt: skip
 
 
@@ -98,6 +140,7 @@ class Told(msgspec.Struct, kw_only=True):
 
     failures: list[str]
     struck: Mapping[str, int]
+    has_feed: bool = False
     in_doubt: int = 0
     recovery_ms: int = 0
 
@@ -108,6 +151,10 @@ class _Watch:
     def __init__(self, bot: BotProcess) -> None:
         self._bot = bot
         self.in_doubt = 0
+        self.feeds = 0
+        self.feed_lost_ms = 0
+        #: Completed cycles without a quote of the feed since the last look at this number.
+        self.on_rest = 0
 
     def completed(self, count: int, since_ms: int = 0) -> int:
         """Wait for `count` completed cycles that ended after `since_ms`; when the first did."""
@@ -123,6 +170,17 @@ class _Watch:
             time.sleep(POLL_S)
         return first_ms
 
+    def feed_quotes(self, connections: int, since_ms: int = 0) -> None:
+        """Wait for a completed cycle on the feed's quotes, by its `connections`-th connection at least."""
+        over_at = time.monotonic() + FEED_PATIENCE_S
+        while True:
+            assert self._bot.status() is None, f"the bot ended with {self._bot.status()}: {self._bot.last_lines()}"
+            assert time.monotonic() < over_at, f"no quote of the feed: {self._bot.last_lines()}"
+            for event in self._cycles():
+                if event.get("quotes_from_feed") and self.feeds >= connections and time_of(event) > since_ms:
+                    return
+            time.sleep(POLL_S)
+
     def pass_time(self, seconds: float) -> None:
         over_at = time.monotonic() + seconds
         while time.monotonic() < over_at:
@@ -130,23 +188,32 @@ class _Watch:
             time.sleep(POLL_S)
 
     def _cycles(self) -> list[Mapping[str, Any]]:
-        cycles = [event for event in self._bot.new_events() if event["event"] == "cycle_ended"]
+        cycles = []
+        for event in self._bot.new_events():
+            if event["event"] == "feed_connected":
+                self.feeds += 1
+            if event["event"] == "feed_disconnected":
+                self.feed_lost_ms = time_of(event)
+            if event["event"] == "cycle_ended":
+                cycles.append(event)
+                self.on_rest += event["outcome"] == "completed" and not event.get("quotes_from_feed")
         self.in_doubt += sum(int(event.get("in_doubt", 0)) for event in cycles)
         return cycles
 
 
-def tell(story: Story, folder: Path, seed: int = 1) -> Told:
-    """Play one story to its end in `folder`."""
+def tell(story: Story, folder: Path, seed: int = 1, *, with_feed: bool = False) -> Told:
+    """Play one story to its end in `folder`. `with_feed`: the bot has the feed though nothing befalls it."""
     stage = Stage(limits_factor=0, busy_seed=seed, read_s=story.timeout_s, write_s=story.timeout_s)
     with Bench.busy(folder, seed, network=True, stage=stage) as bench:
         network = bench.network
         assert network is not None
-        told = Told(failures=[], struck={})
-        try:
-            _play(story, bench, network, told)
-        except (AssertionError, TimeoutError) as broken:
-            told.failures.append(str(broken))
-        told.struck = network.struck
+        told = Told(failures=[], struck={}, has_feed=with_feed or story.feed is not None)
+        with ChaosProxy(bench.venue.ws_url, seed) as feed:
+            try:
+                _play(story, bench, network, feed, told)
+            except (AssertionError, TimeoutError) as broken:
+                told.failures.append(str(broken))
+            told.struck = network.struck + Counter({f"feed_{kind}": times for kind, times in feed.struck.items()})
     if not told.struck:
         told.failures.append("the trouble never struck")
     if story.doubts and not told.in_doubt:
@@ -154,26 +221,72 @@ def tell(story: Story, folder: Path, seed: int = 1) -> Told:
     return told
 
 
-def _play(story: Story, bench: Bench, network: ChaosProxy, told: Told) -> None:
-    bot = bench.start_bot()
+def _play(story: Story, bench: Bench, network: ChaosProxy, feed: ChaosProxy, told: Told) -> None:
+    settings: dict[str, Any] = {"BTCTURK_WS_URL": feed.ws_url} if told.has_feed else {}
+    if story.feed_alone:
+        settings["MARKET_DATA_MODE"] = "ws"
+    bot = bench.start_bot(**settings)
     watch = _Watch(bot)
     watch.completed(COMPLETED_MIN)
+    if told.has_feed:
+        watch.feed_quotes(1)
     files, threads = bot.open_files(), bot.threads()
     for one in story.befalls:
         network.cause(one.kind, method=one.method, share=one.share, count=one.count, seconds=one.seconds,
                       bytes_=one.bytes_)  # fmt: skip
     if story.cut is not None:
         network.cut(story.cut)
+    watch.on_rest = 0
+    if story.feed is not None:
+        _befall(feed, story.feed)
     watch.pass_time(story.trouble_s)
+    told.failures += _faults_meanwhile(story, network, watch)
+    feed.heal()
     network.heal()
     healed_ms = time.time_ns() // 1_000_000
     told.recovery_ms = watch.completed(COMPLETED_MIN, healed_ms) - healed_ms
+    if told.has_feed:
+        watch.feed_quotes(1 if story.feed is None else 2, healed_ms)
     told.in_doubt = watch.in_doubt
     if bot.open_files() > files + MORE_FILES_MAX:
         told.failures.append(f"{files} files were open before, {bot.open_files()} are now")
     if bot.threads() > threads:
         told.failures.append(f"{threads} threads ran before, {bot.threads()} do now")
     told.failures += bench.faults_at_rest(bot)
+
+
+def _befall(feed: ChaosProxy, trouble: FeedTrouble) -> None:
+    match trouble:
+        case FeedTrouble.REFUSED:
+            feed.cut(Cut.REFUSED)
+        case FeedTrouble.SILENT:
+            feed.cut(Cut.SILENT)
+        case FeedTrouble.HUSHED:
+            assert feed.hush() == 1, "the bot has one connection to the feed"
+        case FeedTrouble.DROPPED:
+            assert feed.drop() == 1, "the bot has one connection to the feed"
+        case FeedTrouble.UNANSWERED:
+            feed.cause(Trouble.BLACK_HOLE)
+            assert feed.drop() == 1, "the bot has one connection to the feed"
+
+
+def _faults_meanwhile(story: Story, network: ChaosProxy, watch: _Watch) -> list[str]:
+    """What should have happened while the trouble lasted, and did not."""
+    found = []
+    if story.feed is not None and not watch.feed_lost_ms:
+        found.append("the loss of the feed was never noticed")
+    if story.falls_back and not watch.on_rest:
+        found.append("no cycle completed on quotes of REST")
+    if story.feed_alone:
+        late = [
+            one.at_ms - watch.feed_lost_ms
+            for one in network.passed()
+            if one.client_order_id is not None and one.at_ms > watch.feed_lost_ms + IN_HAND_MS_MAX
+        ]
+        found += [f"an order left {late_ms} ms after the feed, and with it every quote, was gone" for late_ms in late]
+        if watch.feed_lost_ms and watch.on_rest:
+            found.append("a cycle completed without the feed's quotes though the settings want no others")
+    return found
 
 
 def run(slice: int = 0, of: int = 1) -> Result:  # noqa: A002 - the plan names its slices so
@@ -185,8 +298,9 @@ def run(slice: int = 0, of: int = 1) -> Result:  # noqa: A002 - the plan names i
         if number % of != slice:
             continue
         with tempfile.TemporaryDirectory(prefix="btcbot-network-", dir=fast_folder()) as folder:
-            told = tell(story, Path(folder), seed=number + 1)
+            told = tell(story, Path(folder), seed=number + 1, with_feed=number % FED_EVERY == 0)
         counts["stories"] += 1
+        counts["stories_with_feed"] += told.has_feed
         counts["comparisons"] += 1
         counts["orders_in_doubt"] += told.in_doubt
         for kind, times in told.struck.items():

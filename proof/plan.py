@@ -91,6 +91,8 @@ PARTS: Final[Mapping[str, Part]] = {
 
 DEMANDS: Final[tuple[Demand, ...]] = (
     Demand(goal="G1", what="simulated seeds", parts=("seeds",), key="seeds", ci=5_000, gate=1_000_000),
+    Demand(goal="G1", what="cycles that the live feed woke", parts=("seeds",), key="woken cycles", ci=25_000),
+    Demand(goal="G1", what="orders that left in these", parts=("seeds",), key="woken orders", ci=4_000),
     Demand(goal="G2", what="fault events survived", parts=("seeds",), key="faults", ci=150_000, gate=25_000_000),
     Demand(goal="G3", what="simulated crashes, random", parts=("seeds",), key="crashes", ci=8_000, gate=1_500_000),
     Demand(goal="G3", what="stories crashed at every point", parts=("crash_points",), key="stories", ci=30, gate=30),

@@ -43,6 +43,8 @@ def run(first: int = 1, count: int = 250) -> Result:
             "instruments": tally.instruments,
             "comparisons": tally.comparisons,
             "cycles": tally.cycles,
+            "woken cycles": tally.woken,
+            "woken orders": tally.woken_submits,
             **{f"{KIND}{name}": struck for name, struck in sorted(tally.faults.items())},
         },
         failures=failures,

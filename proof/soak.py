@@ -22,15 +22,19 @@ from typing import Any, Final
 from btcbot import bootstrap
 from btcbot.adapters.metrics_prometheus import PrometheusMetrics
 from btcbot.adapters.store.sqlite import SqliteStore
-from btcbot.config.settings import load_settings
+from btcbot.config.loading import load_settings
 from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.feed import Wake
 from btcbot.domain.reasons import TradingState
 from btcbot.loop import LoopOptions, run_with_optional_loop
 from btcbot.ports import StopSignal
 from btcbot.profiles import RUN
-from btcbot.testing.in_process import InProcessTransport, ManualClock, Points, Venue, armed_environment
+from btcbot.testing.in_process_transport import InProcessTransport
 from btcbot.testing.judge import judge
+from btcbot.testing.manual_clock import ManualClock
+from btcbot.testing.points import Points
 from btcbot.testing.swarm import BothWishes, RandomWishes
+from btcbot.testing.venue import Venue, armed_environment
 from proof.result import Result
 
 CYCLE_SECONDS: Final = 15.0
@@ -182,10 +186,10 @@ def _soak(number: int, count: int, environment: dict[str, str], venue: _RemoteAp
         settings, stop=stop, metrics=metrics, log=log, clock=clock, transport=transport, strategy=wishes
     )
 
-    def cycle() -> CycleReport:
+    def cycle(wake: Wake) -> CycleReport:
         nonlocal done
         now.cycle = done
-        report = bot.run_cycle()
+        report = bot.run_cycle(wake)
         done += 1
         outcomes[report.outcome.value] = outcomes.get(report.outcome.value, 0) + 1
         # What the bench notes down is not the bot's.

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -19,7 +20,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from btcbot.adapters.btcturk import limits
-from btcbot.adapters.btcturk.rest import BtcturkHttpClient, Timing
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.adapters.btcturk.signing import Signer
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.dry_run import DryRun
@@ -27,24 +29,29 @@ from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.process_lock import WriterLock, acquire
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.config.secrets import RotationState, key_fingerprint, rotation
+from btcbot.config.values import FEED_HOST
 from btcbot.cycle import Cycle, Services, cycle_id_of
 from btcbot.decisions import gates, lifecycle
+from btcbot.decisions.book_trust import TrustLimits
 from btcbot.decisions.fees import FeeRates
 from btcbot.decisions.risk import RiskLimits
 from btcbot.domain import money
 from btcbot.domain.book import BookIdentity
 from btcbot.domain.cycles import CycleReport
+from btcbot.domain.feed import Wake
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account, Entry, EntryKind, Posting
 from btcbot.domain.orders import OPEN, WORKING
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken, Refused, VenueUnavailable
-from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal
+from btcbot.loop import Wait
+from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StateStore, StopSignal
 from btcbot.profiles import RUN, Profile
 from btcbot.services import values
 from btcbot.services.accounting import AccountingService
 from btcbot.services.execution import ExecutionService
+from btcbot.services.feed import FeedService
 from btcbot.services.gatekeeper import Gatekeeper, GatePolicy
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.operator import OperatorService
@@ -93,10 +100,15 @@ class Bot:
         self._lock = lock
         self._clock = clock
 
-    def run_cycle(self) -> CycleReport:
+    def run_cycle(self, wake: Wake = Wake.TIME) -> CycleReport:
         """Run one cycle; every log line of it carries the cycle's id."""
         with structlog.contextvars.bound_contextvars(cycle_id=cycle_id_of(self._cycle.next_number())):
-            return self._cycle.run()
+            return self._cycle.run(wake)
+
+    def waiting(self, stop: StopSignal) -> Wait | None:
+        """How to wait between cycles: on the feed, or None where there is none."""
+        feed = self.services.feed
+        return None if feed is None else partial(feed.wait, stop=stop)
 
     def closed_to_venue(self, kind: WriteKind) -> tuple[ReasonCode, ...]:
         """The gates that are closed between this kind of write and the real venue, apart from those that only a cycle
@@ -122,8 +134,14 @@ class Bot:
             except InvariantBroken:
                 return  # halted already, or it will be at the next start; the farewell names what rests
 
+    def close_feed(self) -> None:
+        """Nothing more is told by the feed; harmless to repeat."""
+        if self.services.feed is not None:
+            self.services.feed.close()
+
     def close(self) -> None:
         try:
+            self.close_feed()
             self.exchange.close()
             self.store.close()
         finally:
@@ -155,16 +173,20 @@ def build(
     clock: Clock | None = None,
     profile: Profile = RUN,
     is_for_trading: bool = True,
+    with_feed: bool = True,
     quotas: Mapping[limits.Endpoint, tuple[limits.Quota, ...]] = limits.QUOTAS,
     transport: httpx2.BaseTransport | None = None,
     open_store: Callable[..., SqliteStore] = SqliteStore.open,
     strategy: Strategy | None = None,
+    feed: MarketFeed | None = None,
 ) -> Bot:
     """Take the locks, open the database, connect the parts. Raises Refused with one line when something forbids it.
 
     `is_for_trading` False is for an operator's single request: an old key may still cancel, explain and resume.
-    `quotas` other than the venue's own are for a local venue with other limits. The last three are seams for a test
-    bench: `transport` None opens sockets, `strategy` None is the profile's.
+    `with_feed` False is for a single cycle, which is over before a feed is of use.
+    `quotas` other than the venue's own are for a local venue with other limits. The last four are seams for a test
+    bench: `transport` None opens sockets, `strategy` None is the profile's, `feed` None is the one that the settings
+    name.
     """
     money.arm()
     clock = clock or SystemClock()
@@ -182,7 +204,7 @@ def build(
         mark = NonceMark(store)
         client = BtcturkHttpClient(
             settings.btcturk_base_url,
-            signer=_signer(settings) if mode != "dry_run" else None,
+            signer=signer_of(settings),
             clock=clock,
             stop=stop,
             metrics=metrics,
@@ -199,7 +221,11 @@ def build(
         )
         if mode == "dry_run":
             _align_dry_run_balance(store, settings.dry_run_try_balance, clock)
-        return _assemble(settings, identity, mode, profile, store, exchange, lock, clock, metrics, log, stop, strategy)
+        if feed is None and is_for_trading and with_feed:
+            feed = live_feed(settings, signer_of(settings), clock=clock, metrics=metrics, log=log)
+        return _assemble(
+            settings, identity, mode, profile, store, exchange, lock, clock, metrics, log, stop, strategy, feed
+        )
     except BaseException:
         if store is not None:
             store.close()
@@ -219,7 +245,8 @@ def _assemble(
     metrics: Metrics,
     log: Log,
     stop: StopSignal,
-    strategy: Strategy | None = None,
+    strategy: Strategy | None,
+    feed: MarketFeed | None,
 ) -> Bot:
     """The service graph, top-down as the cycle uses it."""
     symbols = settings.symbols
@@ -263,7 +290,18 @@ def _assemble(
         adopt_unknown=lifecycle.adopt_unknown,
     )
     portfolio = PortfolioService(exchange)
-    market_data = MarketDataService(exchange, clock, metrics, settings.max_market_data_age_ms)
+    feed_service = None
+    if feed is not None:
+        feed_service = FeedService(feed, exchange, store, clock, metrics, log, trust_limits(settings))
+        feed_service.start()
+    market_data = MarketDataService(
+        exchange,
+        clock,
+        metrics,
+        settings.max_market_data_age_ms,
+        feed_service,
+        falls_back=settings.market_data_mode != "ws",
+    )
     services = Services(
         recovery=StartupRecoveryService(
             store, exchange, clock, metrics, portfolio, accounting, execution, lifecycle, market_data
@@ -284,6 +322,7 @@ def _assemble(
         gatekeeper=gatekeeper,
         self_check=SelfCheckService(self_checks(store, settings.state_db_path), store, clock, log),
         operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
+        feed=feed_service,
     )
     cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols, settings.cycles_kept)
     return Bot(cycle, services, store, exchange, lock, clock, mode)
@@ -318,7 +357,41 @@ def timing(settings: Settings) -> Timing:
     )
 
 
-def _signer(settings: Settings) -> Signer:
+def trust_limits(settings: Settings) -> TrustLimits:
+    """When a book of the feed is believed."""
+    return TrustLimits(silence_ms_max=settings.max_market_data_age_ms, check_ms_max=settings.book_check_seconds * 1000)
+
+
+def feed_url(settings: Settings) -> str | None:
+    """Where the live feed is, None where there is to be none.
+
+    BtcTurk's own feed beside BtcTurk's REST interface needs no setting; a simulator's address has to be given.
+    """
+    if settings.market_data_mode == "rest":
+        return None
+    is_local = is_loopback(venue_host(settings.btcturk_base_url))
+    return settings.btcturk_ws_url or (None if is_local else f"wss://{FEED_HOST}")
+
+
+def live_feed(
+    settings: Settings, login: Signer | None, *, clock: Clock, metrics: Metrics, log: Log
+) -> MarketFeed | None:
+    """The feed that the settings name, not yet started; its libraries are loaded only where there is one.
+
+    `login` None: public data only.
+    """
+    url = feed_url(settings)
+    if url is None:
+        return None
+    from btcbot.adapters.btcturk.feed import BtcturkWsClient
+
+    return BtcturkWsClient(url, settings.symbols, signer=login, clock=clock, metrics=metrics, log=log)
+
+
+def signer_of(settings: Settings) -> Signer | None:
+    """What signs requests and logs in to the feed, and the only one that sees the secret; a dry run has none."""
+    if mode_of(settings) == "dry_run":
+        return None
     assert settings.btcturk_api_key is not None, "asked for before"
     assert settings.btcturk_api_secret is not None, "asked for before"
     return Signer(settings.btcturk_api_key, settings.btcturk_api_secret)

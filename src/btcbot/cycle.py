@@ -6,6 +6,11 @@ Facts are gathered by services, decisions are values from pure functions, and ev
 `ExecutionService` with a permit that was given for it a moment before. There is no other way to trade in this project:
 a live run, a dry run and the demo are this cycle with other things plugged into the ports.
 
+Between two ticks of the timer the live feed may wake a cycle. It is the same one, from `plan` on: it decides on the
+account as it was last compared with the venue, less what was ordered since, on books that are trusted, and asks the
+venue nothing. The caps of a cycle hold from tick to tick, such cycles included; one that comes to no order leaves no
+record.
+
 A cycle ends in one of three ways. It completes; or it observes only, because the venue is in trouble or something is
 not yet explained, and says why; or it halts, because an invariant is broken: then nothing is written to the venue until
 a human has looked at the evidence.
@@ -13,26 +18,27 @@ a human has looked at the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from btcbot.decisions.freshness import MarketView
-from btcbot.decisions.risk import RiskFacts
+from btcbot.decisions.risk import NOTHING_SPENT, RiskFacts
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.feed import Wake
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
-from btcbot.domain.orders import IN_DOUBT, OPEN, Order
+from btcbot.domain.orders import IN_DOUBT, OPEN
 from btcbot.domain.permit import WriteKind
-from btcbot.domain.positions import Position
 from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.errors import InvariantBroken, VenueUnavailable
-from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore
+from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
 from btcbot.services import values
 from btcbot.services.accounting import AccountingService, PnL, set_trading_state
 from btcbot.services.execution import ExecutionService, ExecutionSummary
+from btcbot.services.feed import FeedService
 from btcbot.services.gatekeeper import Gatekeeper
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.operator import OperatorService
@@ -63,6 +69,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     gatekeeper: Gatekeeper
     self_check: SelfCheckService
     operator: OperatorService
+    feed: FeedService | None = None
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -75,6 +82,17 @@ class Progress(msgspec.Struct, kw_only=True):
     pnl: PnL | None = None
     intents: int = 0
     allowed: int = 0
+    has_number: bool = False
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision stands on. `may_read`: whether the venue may be asked anything more."""
+
+    account: AccountSnapshot
+    instruments: Mapping[str, Instrument]
+    view: MarketView
+    pnl: PnL
+    may_read: bool
 
 
 def cycle_id_of(number: int) -> str:
@@ -106,21 +124,23 @@ class Cycle:
         self._profile = profile
         self._symbols = tuple(symbols)
         self._cycles_kept = cycles_kept
+        self._spent = NOTHING_SPENT
 
-    def run(self) -> CycleReport:
+    def run(self, wake: Wake = Wake.TIME) -> CycleReport:
         """Run one cycle and store its report. Raises StoreFailed: without a record nothing may be done."""
         started_at_ms, started_ns = self._clock.now_ms(), self._clock.monotonic_ns()
+        is_woken = wake is Wake.MARKET
         number = self.next_number()
         cycle_id = cycle_id_of(number)
         progress = Progress(summary=ExecutionSummary(), reasons=[])
         outcome = CycleOutcome.COMPLETED
-        # Taken before anything is done with it: a cycle that dies in the middle must not lend its name, nor the names
-        # of its intents, to another.
-        with self._store.transaction() as tx:
-            tx.put_value(values.CYCLE_NUMBER, str(number))
         try:
             try:
-                self._steps(cycle_id, progress)
+                if is_woken:
+                    self._woken_steps(cycle_id, progress)
+                else:
+                    self._take_number(number, progress)
+                    self._steps(cycle_id, progress)
             except VenueUnavailable as unavailable:
                 progress.reasons.append(f"{ReasonCode.VENUE_UNAVAILABLE.value}: {unavailable.reason}")
                 self._halt_when_unauthorized()
@@ -130,10 +150,22 @@ class Cycle:
             self._halt(str(broken))
         if outcome is CycleOutcome.COMPLETED and progress.reasons:
             outcome = CycleOutcome.OBSERVE_ONLY
-        report = self._report(cycle_id, number, started_at_ms, outcome, progress)
-        self._store_report(report, progress)
-        self._tell(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
+        report = self._report(cycle_id, number, started_at_ms, outcome, progress, is_woken=is_woken)
+        if is_woken:
+            self._metrics.count("btcbot_woken_cycles_total", outcome="ordered" if progress.allowed else "idle")
+        if outcome is CycleOutcome.HALTED and not progress.has_number:
+            self._take_number(number, progress)
+        if progress.has_number:
+            self._store_report(report, progress)
+            self._tell(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
         return report
+
+    def _take_number(self, number: int, progress: Progress) -> None:
+        """Durable before anything is done with it: a cycle that dies in the middle must not lend its name, nor the
+        names of its intents, to another."""
+        with self._store.transaction() as tx:
+            tx.put_value(values.CYCLE_NUMBER, str(number))
+        progress.has_number = True
 
     def next_number(self) -> int:
         """Cycles of a database are numbered upwards across restarts; a cycle that died leaves a gap."""
@@ -141,14 +173,20 @@ class Cycle:
 
     def _steps(self, cycle_id: str, progress: Progress) -> None:
         services, summary = self._services, progress.summary
+        self._spent = NOTHING_SPENT
         services.gatekeeper.self_check_passed = services.self_check.run_if_due().passed
         services.operator.handle_pending()
 
-        # Recover: bring our record and the venue's lists together before anything new is wished.
+        # Recover: bring our record and the venue's lists together before anything new is wished. What the feed has told
+        # of our account so far is in these lists, or will be.
+        if services.feed is not None:
+            services.feed.look()
         progress.recovered = recovered = services.recovery.run()
         self._halt_when_unauthorized()
         progress.reasons.extend(recovered.observe_only_reasons)
         account = recovered.account
+        if services.feed is not None:
+            services.feed.reconciled()
 
         # Upkeep: orders that have stood too long. Needs no market data, so it goes on when there is none.
         services.execution.cancel_stale_orders(summary)
@@ -158,7 +196,8 @@ class Cycle:
         progress.view = view = services.market_data.get_best_bid_ask(self._symbols)
 
         # Account: what the positions are worth now; the loss of the day is a limit of risk.
-        progress.pnl = pnl = services.accounting.mark(view.quotes, account)
+        venue_now_ms = self._exchange.venue_time_ms()
+        progress.pnl = pnl = services.accounting.mark(view.quotes, account, venue_now_ms)
         if not view.quotes:
             progress.reasons.append(f"{ReasonCode.STALE_QUOTE.value}: no symbol has a usable quote")
         if SUBMIT_ENDPOINT in self._exchange.health().endpoints_closed:
@@ -166,56 +205,90 @@ class Cycle:
         summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
         if progress.reasons or summary.closed_gates:
             return
+        ground = Ground(account=account, instruments=instruments, view=view, pnl=pnl, may_read=True)
+        intents, facts = self._plan(cycle_id, ground)
+        progress.intents = len(intents)
+        self._guard_and_act(intents, facts, ground, progress)
 
-        # Plan: what the strategy wishes, and where idle cash should go.
-        open_orders, positions = self._store.orders(tuple(OPEN)), self._store.positions()
-        intents = self._plan(cycle_id, account, instruments, view, open_orders, positions)
+    def _woken_steps(self, cycle_id: str, progress: Progress) -> None:
+        """The second half of a cycle, on what is known without asking; nothing at all where that is not enough."""
+        services, summary = self._services, progress.summary
+        account = services.recovery.account_now()
+        venue_now_ms = self._exchange.estimated_time_ms()
+        instruments = services.market_data.known_instruments
+        if account is None or venue_now_ms is None or not instruments:
+            return
+        progress.view = view = services.market_data.get_from_feed(self._symbols, venue_now_ms)
+        if not view.quotes or SUBMIT_ENDPOINT in self._exchange.health().endpoints_closed:
+            return
+        progress.pnl = pnl = services.accounting.mark(view.quotes, account, venue_now_ms)
+        summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
+        if summary.closed_gates:
+            return
+        ground = Ground(account=account, instruments=instruments, view=view, pnl=pnl, may_read=False)
+        intents, facts = self._plan(cycle_id, ground)
+        if not intents or not services.risk.would_allow(intents, facts):
+            return
+        number = self.next_number()
         progress.intents = len(intents)
 
+        def take_number(tx: Transaction) -> None:
+            tx.put_value(values.CYCLE_NUMBER, str(number))
+            progress.has_number = True
+
+        self._guard_and_act(intents, facts, ground, progress, beside=take_number)
+
+    def _guard_and_act(
+        self,
+        intents: Sequence[Intent],
+        facts: RiskFacts,
+        ground: Ground,
+        progress: Progress,
+        beside: Callable[[Transaction], None] | None = None,
+    ) -> None:
+        services, view = self._services, ground.view
+
         # Guard: every verdict is durable, with its reason, before anything is sent.
+        allowed = services.risk.filter(intents, facts, beside)
+        progress.allowed = len(allowed)
+        self._spent = self._spent.plus(allowed)
+
+        # Act: reserve → permit → send once → record, for each.
+        def may_order(symbol: str) -> bool:
+            if not ground.may_read and self._exchange.estimated_time_ms() is None:
+                return False  # after an answer that casts doubt on our clock, a stamp would ask for the time first
+            return services.market_data.may_order(view.quotes[symbol], view, may_read=ground.may_read)
+
+        services.execution.execute_intents(allowed, ground.instruments, may_order, progress.summary)
+        self._halt_when_unauthorized()
+
+    def _plan(self, cycle_id: str, ground: Ground) -> tuple[Sequence[Intent], RiskFacts]:
+        """What the strategy wishes, then where idle cash should go, in which order risk takes them; and what risk is
+        to know."""
+        services, account, instruments, quotes = self._services, ground.account, ground.instruments, ground.view.quotes
+        open_orders, positions = self._store.orders(tuple(OPEN)), self._store.positions()
+        rates = services.accounting.fee_rates
+        wishes = services.strategy.generate(cycle_id, instruments, quotes, account, positions, open_orders, rates.taker)
+        busy = frozenset(order.symbol for order in open_orders)
+        idle_cash = services.sweep.plan(cycle_id, account, instruments, quotes, busy, rates.taker)
+        intents = [*wishes, *idle_cash]
+        for intent in intents:
+            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side.value)
         facts = RiskFacts(
             now_ms=self._clock.now_ms(),
             instruments=instruments,
-            quotes=view.quotes,
-            unusable_quotes=view.unusable,
+            quotes=quotes,
+            unusable_quotes=ground.view.unusable,
             account=account,
             open_orders=open_orders,
             holds=self._store.holds(),
             positions=positions,
             last_order_times_ms=self._store.last_order_times_ms(),
-            daily_pnl=pnl.daily,
-            fee_rates=services.accounting.fee_rates,
+            daily_pnl=ground.pnl.daily,
+            fee_rates=rates,
+            spent=self._spent,
         )
-        allowed = services.risk.filter(intents, facts)
-        progress.allowed = len(allowed)
-
-        # Act: reserve → permit → send once → record, for each.
-        def is_quote_fresh(symbol: str) -> bool:
-            return services.market_data.is_fresh(view.quotes[symbol])
-
-        services.execution.execute_intents(allowed, instruments, is_quote_fresh, summary)
-        self._halt_when_unauthorized()
-
-    def _plan(
-        self,
-        cycle_id: str,
-        account: AccountSnapshot,
-        instruments: Mapping[str, Instrument],
-        view: MarketView,
-        open_orders: Sequence[Order],
-        positions: Mapping[str, Position],
-    ) -> Sequence[Intent]:
-        """The strategy's intents, then the sweep's; risk takes them in this order."""
-        taker_rate = self._services.accounting.fee_rates.taker
-        wishes = self._services.strategy.generate(
-            cycle_id, instruments, view.quotes, account, positions, open_orders, taker_rate
-        )
-        busy = frozenset(order.symbol for order in open_orders)
-        idle_cash = self._services.sweep.plan(cycle_id, account, instruments, view.quotes, busy, taker_rate)
-        intents = [*wishes, *idle_cash]
-        for intent in intents:
-            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side.value)
-        return intents
+        return intents, facts
 
     def _halt_when_unauthorized(self) -> None:
         in_a_row = self._exchange.health().unauthorized_in_a_row
@@ -232,7 +305,14 @@ class Cycle:
         self._log.error("halted", evidence=evidence)
 
     def _report(
-        self, cycle_id: str, number: int, started_at_ms: int, outcome: CycleOutcome, progress: Progress
+        self,
+        cycle_id: str,
+        number: int,
+        started_at_ms: int,
+        outcome: CycleOutcome,
+        progress: Progress,
+        *,
+        is_woken: bool,
     ) -> CycleReport:
         summary, pnl = progress.summary, progress.pnl
         counts = {
@@ -246,6 +326,8 @@ class Cycle:
             "simulated": summary.simulated,
             "cancels": summary.cancels,
             "fills": progress.recovered.fills_inserted if progress.recovered else 0,
+            "quotes_from_feed": len(progress.view.from_feed) if progress.view else 0,
+            "woken_by_feed": int(is_woken),
         }
         quotes = progress.view.quotes if progress.view else {}
         return CycleReport(

@@ -72,6 +72,10 @@ class Exchange(Protocol):
         """The venue's clock now, as estimated; measures it first when the estimate is older than its interval."""
         ...
 
+    def estimated_time_ms(self) -> int | None:
+        """The venue's clock now, without asking; None when the estimate is not to be relied on."""
+        ...
+
     def instruments(self) -> Mapping[str, Instrument]:
         """All listed pairs by symbol. May be as old as the rules cache allows."""
         ...
@@ -143,8 +147,11 @@ class MarketFeed(Protocol):
         """Throw this symbol's book away and ask for a new snapshot: it was seen to differ from the venue's."""
         ...
 
-    def wait(self, seconds: float, stop: StopSignal) -> Wake:
-        """Wait until something relevant happened since the last `view`, `seconds` passed, or `stop` is set."""
+    def wait(self, seconds: float, stop: StopSignal, *, for_market: bool = True) -> Wake:
+        """Wait until something relevant happened since the last `view`, `seconds` passed, or `stop` is set.
+
+        Without `for_market` a change of prices is no reason to return.
+        """
         ...
 
     def close(self) -> None:

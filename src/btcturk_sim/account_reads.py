@@ -7,13 +7,14 @@ missing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from btcturk_sim import codec
-from btcturk_sim.call import Call, refused
+from btcturk_sim.answers import Answers
+from btcturk_sim.call import Call
 from btcturk_sim.engine import Engine
 from btcturk_sim.instruments import FIAT, normalize_symbol
 from btcturk_sim.orderform import INVALID_REQUEST_ERROR
@@ -21,10 +22,6 @@ from btcturk_sim.orders import NO_ORDER_MATCHES_YOUR_REQUEST, Fill, Order, Refus
 from btcturk_sim.spoils import UNSPOILED
 from btcturk_sim.wire import Response, json_response
 
-if TYPE_CHECKING:
-    from btcturk_sim.api import ApiOptions
-
-ALL_ORDERS_LIMIT_DEFAULT: Final = 100
 _THIRTY_DAYS_MS: Final = 30 * 86_400_000
 _START_DATE_END_DATE_INVALID: Final = Refusal("START_DATE_END_DATE_INVALID", 1208)
 # A time in seconds stays below this for three thousand years; one in milliseconds is above it since 1973.
@@ -32,22 +29,28 @@ SECONDS_MAX: Final = 100_000_000_000
 
 
 class AccountReads:
-    def __init__(self, engine: Engine, options: ApiOptions) -> None:
+    def __init__(self, engine: Engine, answers: Answers) -> None:
         self._engine = engine
-        self._options = options
+        self._answers = answers
 
     def single_order(self, call: Call) -> Response:
         order = call.account.find(int(call.request.path.rstrip("/").rsplit("/", 1)[1][:19]))
         state = self._state(call, order) if order is not None else None
         if order is None or state is None:
-            return refused(NO_ORDER_MATCHES_YOUR_REQUEST)
-        return json_response(200, codec.ok(codec.order_row(order, state, call.skew_ms, with_time=True)))
+            return self._answers.refused(NO_ORDER_MATCHES_YOUR_REQUEST)
+        return json_response(200, codec.ok(self._dated_row(call, order, state)))
+
+    def _dated_row(self, call: Call, order: Order, state: tuple[int, Decimal, Status]) -> codec.Row:
+        word = self._answers.options.canceled_after_partial
+        return codec.order_row(order, state, call.skew_ms, with_time=True, canceled_after_partial=word)
 
     def open_orders(self, call: Call) -> Response:
-        symbol = call.params.one("pairSymbol")
+        symbol, options = call.params.one("pairSymbol"), self._answers.options
         wanted = normalize_symbol(symbol) if symbol else None
+        if symbol is None and options.open_orders_pair == "required":
+            return self._answers.refused(INVALID_REQUEST_ERROR)
         if symbol is not None and self._engine.known(symbol) is None:
-            return refused(pair_unknown(symbol))
+            return self._answers.refused(pair_unknown(symbol))
         # An order that has ended since then may still have been open in the past a lagging list shows.
         candidates = call.account.orders if call.lag_ms else call.account.open_orders
         rows: dict[Side, list[codec.Row]] = {Side.BUY: [], Side.SELL: []}
@@ -56,7 +59,8 @@ class AccountReads:
             if state is None or not state[2].is_open or wanted not in (None, order.instrument.symbol):
                 continue
             rows[order.side].append(codec.order_row(order, state, call.skew_ms, with_time=False))
-        asks, bids = rows[Side.SELL], rows[Side.BUY][::-1]
+        most = options.open_orders_max or None
+        asks, bids = rows[Side.SELL][:most], rows[Side.BUY][::-1][:most]
         if call.spoils is not UNSPOILED:
             kept = call.spoils.thinned(asks + bids)
             asks = [row for row in kept if row["type"] == Side.SELL]
@@ -67,19 +71,20 @@ class AccountReads:
         params = call.params
         symbol = params.one("pairSymbol")
         if symbol is None:
-            return refused(INVALID_REQUEST_ERROR)
+            return self._answers.refused(INVALID_REQUEST_ERROR)
         pair = self._engine.known(symbol)
         if pair is None:
-            return refused(pair_unknown(symbol))
+            return self._answers.refused(pair_unknown(symbol))
         name = pair.instrument.symbol
         from_id = params.integer("orderId") or 0
         start_s, end_s = params.integer("startTime") or 0, params.integer("endTime") or SECONDS_MAX
         if start_s > SECONDS_MAX or end_s > SECONDS_MAX or start_s > end_s:
-            return refused(_START_DATE_END_DATE_INVALID)
-        limit = max(1, min(params.integer("limit") or ALL_ORDERS_LIMIT_DEFAULT, self._options.all_orders_max))
-        page = max(0, (params.integer("page") or self._options.first_page) - self._options.first_page)
+            return self._answers.refused(_START_DATE_END_DATE_INVALID)
+        options = self._answers.options
+        limit = max(1, min(params.integer("limit") or options.all_orders_default, options.all_orders_max))
+        page = max(0, (params.integer("page") or options.first_page) - options.first_page)
 
-        def matching() -> Iterable[codec.Row]:
+        def matching() -> Iterator[codec.Row]:
             for order in reversed(call.account.orders.values()):
                 created_ms = order.created_ms + call.skew_ms
                 if order.wire_id < from_id or order.instrument.symbol != name:
@@ -88,11 +93,14 @@ class AccountReads:
                     continue
                 state = self._state(call, order)
                 if state is not None:
-                    yield codec.order_row(order, state, call.skew_ms, with_time=True)
+                    yield self._dated_row(call, order, state)
 
         first = page * limit
         shift = call.spoils.shift if page else 0
-        rows = list(islice(matching(), max(0, first - shift), max(limit, first + limit - shift)))
+        within: Iterator[codec.Row] = islice(matching(), options.all_orders_reach or None)
+        if options.all_orders_first == "oldest":
+            within = iter([*within][::-1])
+        rows = list(islice(within, max(0, first - shift), max(limit, first + limit - shift)))
         if rows and shift:
             call.spoils.shifted()
         return json_response(200, codec.ok(call.spoils.thinned(rows)))
@@ -109,7 +117,7 @@ class AccountReads:
     def balances(self, call: Call) -> Response:
         as_of_ms = call.now_ms - call.lag_ms if call.lag_ms else None
         rows = codec.balance_rows(call.account, as_of_ms, call.venue_ms)
-        if self._options.decimal_comma:
+        if self._answers.options.decimal_comma:
             rows = [{name: _with_comma(name, value) for name, value in row.items()} for row in rows]
         return json_response(200, codec.ok(rows))
 
@@ -121,7 +129,7 @@ class AccountReads:
         start_ms, end_ms = params.integer("startDate"), params.integer("endDate")
         if order_id is not None:
             if kinds or assets or symbol or start_ms is not None or end_ms is not None:
-                return refused(INVALID_REQUEST_ERROR)
+                return self._answers.refused(INVALID_REQUEST_ERROR)
             fills: Iterable[Fill] = reversed(account.fills_by_order.get(order_id, []))
         else:
             fills = reversed(account.fills)
@@ -130,7 +138,7 @@ class AccountReads:
         if end_ms is None:
             end_ms = call.venue_ms
         elif end_ms < start_ms:
-            return refused(_START_DATE_END_DATE_INVALID)
+            return self._answers.refused(_START_DATE_END_DATE_INVALID)
         visible_ms = max(call.now_ms - self._engine.options.transactions_lag_ms, call.settled_ms)
         visible_ms = min(visible_ms, call.now_ms - max(call.lag_ms, call.hide_ms))
         wanted = {kind.lower() for kind in kinds}
@@ -138,7 +146,7 @@ class AccountReads:
         rows: list[codec.Row] = []
         # A later page is one that ends before now: what came just after it slips into it.
         slipped: deque[codec.Row] = deque(maxlen=call.spoils.shift if params.one("endDate") else 0)
-        rows_max = self._options.trades_max
+        rows_max, rounding = self._answers.options.trades_max, self._answers.options.amount_rounding
         for fill in fills:
             if len(rows) == rows_max:
                 break
@@ -152,7 +160,7 @@ class AccountReads:
                 continue
             if assets and one.base not in assets and one.quote not in assets:
                 continue
-            row = codec.fill_row(fill, call.skew_ms)
+            row = codec.fill_row(fill, call.skew_ms, amount_rounding=rounding)
             if order_id is None and stamp_ms > end_ms:
                 slipped.append(row)
             else:
@@ -176,6 +184,9 @@ class AccountReads:
         assets = {asset.upper() for asset in params.many("symbol")}
         start_ms = params.integer("startDate")
         end_ms = params.integer("endDate")
+        options = self._answers.options
+        if start_ms is None and options.transfer_filters == "with-start":
+            kinds, assets = set(), set()
         start_ms = call.venue_ms - _THIRTY_DAYS_MS if start_ms is None else start_ms
         end_ms = call.venue_ms if end_ms is None else end_ms
         rows = []
@@ -185,7 +196,7 @@ class AccountReads:
                 continue
             if transfer.time_ms > call.now_ms - call.lag_ms:
                 continue
-            row = codec.transfer_row(transfer, call.skew_ms)
+            row = codec.transfer_row(transfer, call.skew_ms, precise=options.precise_transfers == "present")
             if (kinds and row["balanceType"] not in kinds) or (assets and transfer.asset not in assets):
                 continue
             rows.append(row)

@@ -16,6 +16,7 @@ from typing import Final
 from btcturk_sim.errors import ConservationError
 from btcturk_sim.money import ZERO, plain
 from btcturk_sim.orders import Fill, Order, Side
+from btcturk_sim.permissions import ALL_PERMISSIONS, Permission
 
 BALANCE_HISTORY_MAX: Final = 4096
 FILLS_KEPT_MAX: Final = 50_000
@@ -52,6 +53,10 @@ class Account:
     key: str
     secret: bytes = field(repr=False)
     user_id: int
+    #: What the key may do, from which addresses (None: any), and whether it is valid at all.
+    permissions: frozenset[Permission] = ALL_PERMISSIONS
+    addresses: frozenset[str] | None = None
+    revoked: bool = False
     balances: dict[str, Balance] = field(default_factory=dict)
     #: Opening balance, plus the effect of fills too old to be kept.
     opening: dict[str, Decimal] = field(default_factory=dict)
@@ -68,6 +73,10 @@ class Account:
     #: Wire ids that were given a second time, and the order each of them names now.
     reused: dict[int, Order] = field(default_factory=dict)
     _ended: deque[int] = field(default_factory=deque)
+
+    def may(self, permission: Permission, client_ip: str) -> bool:
+        """Whether the key opens this to somebody at this address."""
+        return permission in self.permissions and (self.addresses is None or client_ip in self.addresses)
 
     def balance(self, asset: str) -> Balance:
         found = self.balances.get(asset)
@@ -104,6 +113,10 @@ class Account:
         rows.remove(fill)
         if not rows:
             del self.fills_by_order[fill.order_id]
+
+    def collect_client_ids(self) -> None:
+        """Know all client ids in use, for a rule that forbids using one again."""
+        self.client_ids.update(order.client_id for order in self.orders.values())
 
     def remember_ended(self, order: Order) -> None:
         self.open_orders.pop(order.id, None)

@@ -2,8 +2,8 @@
 
 `Api.handle` is synchronous and deterministic. A request meets, in this order: faults that keep it from the exchange,
 the list of blocked addresses, the route table, rate limits, authentication, the handler, and faults that spoil the
-answer. What an account reads of itself is in `account_reads`. Every request is remembered with what was answered, for
-the control interface and the recording.
+answer. What is only read stands in `market_reads` and `account_reads`, the words of answers in `answers`. Every request
+is remembered with what was answered, for the control interface and the recording.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
-from btcturk_sim import codec
-from btcturk_sim.account_reads import SECONDS_MAX, AccountReads
-from btcturk_sim.auth import Authenticator, NonceRule
-from btcturk_sim.call import Call, order_refused, refused
-from btcturk_sim.candles import Candle
+from btcturk_sim.account_reads import AccountReads
+from btcturk_sim.answers import Answers
+from btcturk_sim.auth import INVALID_NONCE, INVALID_SIGNATURE, NOT_PERMITTED, Authenticator
+from btcturk_sim.call import Call
 from btcturk_sim.engine import Engine
 from btcturk_sim.errors import ConservationError
 from btcturk_sim.faults import (
@@ -31,46 +29,24 @@ from btcturk_sim.faults import (
     alter_after,
     answer_before,
 )
-from btcturk_sim.instruments import normalize_symbol
-from btcturk_sim.limits import Blocklist, LimitsMode, RateLimiter
+from btcturk_sim.limits import Blocklist, RateLimiter
+from btcturk_sim.market_reads import MarketReads
 from btcturk_sim.money import exact
+from btcturk_sim.options import TRADES_MAX as TRADES_MAX
+from btcturk_sim.options import ApiOptions as ApiOptions
 from btcturk_sim.orderform import INVALID_REQUEST_ERROR, read_order
-from btcturk_sim.orders import NO_ORDER_MATCHES_YOUR_REQUEST, Refusal, pair_unknown
-from btcturk_sim.pair import Pair
+from btcturk_sim.orders import (
+    NO_ORDER_MATCHES_YOUR_REQUEST,
+    Refusal,
+)
+from btcturk_sim.permissions import Permission
 from btcturk_sim.spoils import UNSPOILED, Spoils
-from btcturk_sim.wire import EMPTY_404, Delivery, Host, Params, Request, Response, json_response
+from btcturk_sim.wire import EMPTY_404, Delivery, Host, Params, Request, Response
 
-TRADES_MAX: Final = 200
-ALL_ORDERS_LIMIT_MAX: Final = 1000
-#: The number is the documentation's; how long the block lasts is not known.
-UNAUTHORIZED_MAX: Final = 50
-UNAUTHORIZED_BLOCK_MS: Final = 600_000
-BOOK_LEVELS_MAX: Final = 100
 REQUESTS_KEPT_MAX: Final = 100_000
 _ANSWER_KEPT_MAX: Final = 512
-_RESOLUTIONS: Final = {
-    "1": 1, "5": 5, "15": 15, "30": 30, "60": 60, "240": 240, "D": 1440, "1D": 1440, "1440": 1440,
-    "W": 10080, "1W": 10080, "M": 43200, "1M": 43200,
-}  # fmt: skip
+_REUSED_STAMP: Final = {"nonce": INVALID_NONCE, "signature": INVALID_SIGNATURE, "accepted": None}
 _ORDER_PATH: Final = "/api/v1/order/"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiOptions:
-    nonce: NonceRule = NonceRule.WINDOWED
-    limits: LimitsMode = LimitsMode()  # noqa: RUF009 (frozen)
-    #: Auth failures of 2019–20 said `success: true`; what they say now is not known.
-    error_401_of_2019: bool = False
-    #: Whether allOrders counts pages from 1 or 0 is not known; page 0 is always the first one.
-    first_page: int = 1
-    #: Balances with a decimal comma, as the documentation shows them; the live exchange was seen to use a dot.
-    decimal_comma: bool = False
-    #: Rows of a trade list at most, and of a page of allOrders.
-    trades_max: int = TRADES_MAX
-    all_orders_max: int = ALL_ORDERS_LIMIT_MAX
-    #: This many 401 in a row are borne; the next blocks the address for so long. 0: never.
-    unauthorized_max: int = UNAUTHORIZED_MAX
-    unauthorized_block_ms: int = UNAUTHORIZED_BLOCK_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +77,8 @@ Handler = Callable[[Call], Response]
 @dataclass(frozen=True, slots=True)
 class _Route:
     handler: Handler
-    private: bool
+    #: What a key needs for it; None: nobody has to say who he is.
+    permission: Permission | None
     limit: str
 
 
@@ -110,7 +87,7 @@ class Api:
         self, engine: Engine, *, faults: FaultRegistry | None = None, options: ApiOptions | None = None
     ) -> None:
         self.engine = engine
-        self.options = options or ApiOptions()
+        self._answers = Answers(options or ApiOptions())
         self.faults = faults or FaultRegistry()
         self.skew_ms = 0
         #: Trades up to this time are visible whatever the lag.
@@ -127,39 +104,69 @@ class Api:
             after=self.options.unauthorized_max,
             block_ms=self.options.unauthorized_block_ms,
         )
+        self._obey()
         self._routes = self._route_table()
 
+    @property
+    def options(self) -> ApiOptions:
+        """How the exchange answers; may be replaced at any time, but limits and the blocking rule stay."""
+        return self._answers.options
+
+    @options.setter
+    def options(self, options: ApiOptions) -> None:
+        self._answers.options = options
+        self._obey()
+
+    def _obey(self) -> None:
+        """Let the doorkeepers follow the options."""
+        options = self.options
+        self._auth.rule = options.nonce
+        self._auth.reused_text = _REUSED_STAMP[options.reused_stamp]
+        self._limiter.together = options.account_ip == "together"
+        self._limiter.limit_unlisted(options.unlisted_limit)
+
     def _route_table(self) -> dict[tuple[Host, str], dict[str, _Route]]:
-        def public(handler: Handler, limit: str = "") -> dict[str, _Route]:
-            return {"GET": _Route(handler, private=False, limit=limit)}
+        def public(handler: Handler, limit: str) -> dict[str, _Route]:
+            return {"GET": _Route(handler, None, limit)}
 
-        def private(handler: Handler, limit: str) -> dict[str, _Route]:
-            return {"GET": _Route(handler, private=True, limit=limit)}
+        def private(handler: Handler, permission: Permission, limit: str) -> dict[str, _Route]:
+            return {"GET": _Route(handler, permission, limit)}
 
-        reads = AccountReads(self.engine, self.options)
+        reads, market = AccountReads(self.engine, self._answers), MarketReads(self.engine, self._answers)
         rest, graph = Host.REST, Host.GRAPH
+        funds, trade, account = Permission.FUNDS, Permission.TRADE, Permission.ACCOUNT
         return {
-            (rest, "/api/v2/server/time"): public(self._time),
-            (rest, "/api/v2/server/ping"): public(self._ping),
-            (rest, "/api/v2/server/exchangeinfo"): public(self._exchange_info),
-            (rest, "/api/v2/ticker"): public(self._ticker, "ticker"),
-            (rest, "/api/v2/ticker/currency"): public(self._ticker_currency, "ticker"),
-            (rest, "/api/v2/orderbook"): public(self._order_book, "orderbook"),
-            (rest, "/api/v2/trades"): public(self._trades),
-            (rest, "/api/v1/users/balances"): private(reads.balances, "balances"),
-            (rest, "/api/v1/users/transactions/trade"): private(reads.user_trades, "transactions.trade"),
-            (rest, "/api/v1/users/transactions/crypto"): private(reads.crypto_transfers, "transactions.crypto"),
-            (rest, "/api/v1/users/transactions/fiat"): private(reads.fiat_transfers, "transactions.fiat"),
+            (rest, "/api/v2/server/time"): public(market.time, "server.time"),
+            (rest, "/api/v2/server/ping"): public(market.ping, "server.ping"),
+            (rest, "/api/v2/server/exchangeinfo"): public(market.exchange_info, "exchangeinfo"),
+            (rest, "/api/v2/ticker"): public(market.ticker, "ticker"),
+            (rest, "/api/v2/ticker/currency"): public(market.ticker_currency, "ticker"),
+            (rest, "/api/v2/orderbook"): public(market.order_book, "orderbook"),
+            (rest, "/api/v2/trades"): public(market.trades, "trades"),
+            (rest, "/api/v1/users/balances"): private(reads.balances, funds, "balances"),
+            (rest, "/api/v1/users/transactions/trade"): private(reads.user_trades, account, "transactions.trade"),
+            (rest, "/api/v1/users/transactions/crypto"): private(
+                reads.crypto_transfers, account, "transactions.crypto"
+            ),
+            (rest, "/api/v1/users/transactions/fiat"): private(reads.fiat_transfers, account, "transactions.fiat"),
             (rest, "/api/v1/order"): {
-                "POST": _Route(self._submit, private=True, limit="order.submit"),
-                "DELETE": _Route(self._cancel, private=True, limit="order.cancel"),
+                "POST": _Route(self._submit, trade, "order.submit"),
+                "DELETE": _Route(self._cancel, trade, "order.cancel"),
             },
-            (rest, _ORDER_PATH): private(reads.single_order, "order.get"),
-            (rest, "/api/v1/openorders"): private(reads.open_orders, "openOrders"),
-            (rest, "/api/v1/allorders"): private(reads.all_orders, "allOrders"),
-            (graph, "/v1/ohlcs"): public(self._ohlcs, "graph.ohlcs"),
-            (graph, "/v1/klines/history"): public(self._klines),
+            (rest, _ORDER_PATH): private(reads.single_order, trade, "order.get"),
+            (rest, "/api/v1/openorders"): private(reads.open_orders, trade, "openOrders"),
+            (rest, "/api/v1/allorders"): private(reads.all_orders, trade, "allOrders"),
+            # For people who have logged in on the web; no API key opens these.
+            (rest, "/api/v2/order"): {"PUT": _Route(self._web_only, None, "web")},
+            (rest, "/api/v3/account/trade-fee-rates"): public(self._web_only, "web"),
+            (graph, "/v1/ohlcs"): public(market.ohlcs, "graph.ohlcs"),
+            (graph, "/v1/klines/history"): public(market.klines, ""),
         }
+
+    @property
+    def routes(self) -> frozenset[tuple[Host, str, str]]:
+        """(host, path in lower case, method) of everything that is answered."""
+        return frozenset((host, path, method) for (host, path), verbs in self._routes.items() for method in verbs)
 
     # --- the way of a request ---------------------------------------------------------------------------------
 
@@ -207,12 +214,13 @@ class Api:
                 call.hide_ms = max(call.hide_ms, rule.params["lag_ms"])
             elif rule.kind is Kind.CANCEL_LOST:
                 call.cancel_lost = True
-        if route.private:
+        if route.permission is not None:
             account = self._auth.authenticate(request, call.venue_ms)
+            if not isinstance(account, str) and not account.may(route.permission, request.client_ip):
+                account = NOT_PERMITTED
             if isinstance(account, str):
                 self.blocklist.refused(request.client_ip, request.key, now_ms)
-                payload = {"success": self.options.error_401_of_2019, "message": account, "code": 1037}
-                return json_response(401, payload)
+                return self._answers.unauthorized(account)
             if self.blocklist.in_a_row:
                 self.blocklist.admitted(request.client_ip, request.key)
             call.authenticated = account
@@ -221,7 +229,7 @@ class Api:
             if any(rule.kind is Kind.DUPLICATE for rule in struck):
                 route.handler(call)
         except ValueError:
-            response = refused(INVALID_REQUEST_ERROR)
+            response = self._answers.refused(INVALID_REQUEST_ERROR)
         marks = [rule.kind.value for rule in struck if rule.phase is Phase.WHILE and _was_felt(rule, spoils)]
         return response.via(response.transport, "+".join(marks)) if marks else response
 
@@ -238,7 +246,7 @@ class Api:
         for name in names:
             exceeded = self._limiter.check(name, request.client_ip, request.key, now_ms) if name else None
             if exceeded is not None:
-                return json_response(429, exceeded.payload(), ("Retry-After", str(exceeded.retry_after_s)))
+                return self._answers.too_many(exceeded)
         return None
 
     def _remember(self, request: Request, response: Response, now_ms: int) -> None:
@@ -266,107 +274,35 @@ class Api:
 
     # --- public -----------------------------------------------------------------------------------------------
 
-    def _time(self, call: Call) -> Response:
-        return json_response(200, codec.server_time(call.venue_ms))
-
-    def _ping(self, call: Call) -> Response:
-        return json_response(200, {"pong": True})
-
-    def _exchange_info(self, call: Call) -> Response:
-        payload = codec.exchange_info(self._listed(), call.venue_ms)
-        return json_response(200, payload, ("Cache-Control", "public, max-age=30"))
-
-    def _ticker(self, call: Call) -> Response:
-        symbol = call.params.one("pairSymbol")
-        if symbol is None:
-            pairs = self._listed()
-        else:
-            pair = self.engine.known(symbol)
-            pairs = [pair] if pair else []
-        return json_response(200, codec.ok([codec.ticker_row(pair, call.venue_ms) for pair in pairs]))
-
-    def _ticker_currency(self, call: Call) -> Response:
-        asset = (call.params.one("symbol") or "").upper()
-        rows = [
-            codec.ticker_row(pair, call.venue_ms)
-            for pair in self._listed()
-            if asset in (pair.instrument.base, pair.instrument.quote)
-        ]
-        return json_response(200, codec.ok(rows))
-
-    def _order_book(self, call: Call) -> Response:
-        pair = self._pair(call, "pairSymbol")
-        if isinstance(pair, Response):
-            return pair
-        limit = call.params.integer("limit") or BOOK_LEVELS_MAX
-        return json_response(200, codec.order_book(pair, max(1, min(limit, BOOK_LEVELS_MAX)), call.venue_ms))
-
-    def _trades(self, call: Call) -> Response:
-        pair = self._pair(call, "pairSymbol")
-        if isinstance(pair, Response):
-            return pair
-        last = max(1, min(call.params.integer("last") or 50, 50))
-        rows = [codec.public_trade_row(pair, trade, call.skew_ms) for trade in islice(reversed(pair.trades), last)]
-        return json_response(200, codec.ok(rows))
-
-    def _ohlcs(self, call: Call) -> Response:
-        pair = self._pair(call, "pair")
-        if isinstance(pair, Response):
-            return pair
-        rows = self._candles(call, pair, 1440)
-        places = pair.instrument.price_scale
-        return json_response(
-            200, [codec.daily_row(pair.instrument.symbol, second, one, places) for second, one in rows]
-        )
-
-    def _klines(self, call: Call) -> Response:
-        pair = self._pair(call, "symbol")
-        if isinstance(pair, Response):
-            return pair
-        minutes = _RESOLUTIONS.get((call.params.one("resolution") or "").upper())
-        if minutes is None:
-            return refused(INVALID_REQUEST_ERROR)
-        return json_response(200, codec.klines(self._candles(call, pair, minutes)))
-
-    def _candles(self, call: Call, pair: Pair, minutes: int) -> list[tuple[int, Candle]]:
-        # The day that holds `from` counts, so that "today" finds today's bar.
-        since = (call.params.integer("from") or 0) // (minutes * 60) * (minutes * 60)
-        return pair.chart.candles(minutes, since, call.params.integer("to") or SECONDS_MAX)
-
-    def _pair(self, call: Call, name: str) -> Pair | Response:
-        symbol = call.params.one(name)
-        if symbol is None:
-            return refused(INVALID_REQUEST_ERROR)
-        pair = self.engine.pairs.get(normalize_symbol(symbol))
-        return refused(pair_unknown(symbol)) if pair is None or pair.delisted else pair
-
-    def _listed(self) -> list[Pair]:
-        return [pair for pair in self.engine.pairs.values() if not pair.delisted]
+    def _web_only(self, call: Call) -> Response:
+        self.blocklist.refused(call.request.client_ip, call.request.key, call.now_ms)
+        return self._answers.unauthorized(NOT_PERMITTED)
 
     # --- orders -----------------------------------------------------------------------------------------------
 
     def _submit(self, call: Call) -> Response:
         if not _is_json(call.request):
             return Response(415, b"", ())
-        request = read_order(call.request.body, self.engine.instruments)
+        exponents = self.engine.options.exponents == "accepted"
+        request = read_order(call.request.body, self.engine.instruments, exponents=exponents)
         if isinstance(request, Refusal):
-            return order_refused(request)
+            return self._answers.order_refused(request)
         account, now_ms, spoils = call.account, call.now_ms, call.spoils
         if spoils is UNSPOILED:
             order = self.engine.submit(account, request, now_ms)
         else:
             order = self.engine.submit(account, request, now_ms, **spoils.fate(account, now_ms))
         if isinstance(order, Refusal):
-            return order_refused(order)
+            return self._answers.order_refused(order)
         if spoils is not UNSPOILED:
             spoils.accepted(order)
-        return json_response(200, codec.submitted(order, call.skew_ms))
+        return self._answers.accepted(order, call.skew_ms)
 
     def _cancel(self, call: Call) -> Response:
         order_id = call.params.integer("id")
         if order_id is None:
             # An id in the body is not read.
-            return refused(NO_ORDER_MATCHES_YOUR_REQUEST)
+            return self._answers.refused(NO_ORDER_MATCHES_YOUR_REQUEST)
         if call.cancel_lost:
             known = call.account.find(order_id) is not None
             refusal = None if known else NO_ORDER_MATCHES_YOUR_REQUEST
@@ -374,8 +310,8 @@ class Api:
             order = call.account.find(order_id)
             refusal = self.engine.cancel(call.account, -1 if order is None else order.id, call.now_ms)
         if refusal is not None:
-            return refused(refusal)
-        return json_response(200, {"success": True, "message": "SUCCESS", "code": 0})
+            return self._answers.refused(refusal)
+        return self._answers.cancel_taken()
 
 
 def _was_felt(rule: FaultRule, spoils: Spoils) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +65,31 @@ class RecordedBars:
     #: One line per file that has gaps.
     notes: tuple[str, ...]
     _bars: dict[str, dict[int, Bar]] = field(repr=False)
+    _past: dict[str, list[tuple[int, Bar]]] = field(repr=False, default_factory=dict)
+
+    def after(self, count: int) -> RecordedBars:
+        """The same bars with the first `count` of them behind: they are history, and the market opens after them."""
+        if count == 0:
+            return self
+        last = min(max(bars) for bars in self._bars.values())
+        if count > last:
+            raise ConfigurationError(f"--history-bars {count}: all pairs have bars up to {last} only; give less")
+        return replace(
+            self,
+            length=None if self.length is None else self.length - count,
+            first_open_ms=self.first_open_ms + count * self.interval_ms,
+            _bars={
+                symbol: {index - count: bar for index, bar in bars.items() if index >= count}
+                for symbol, bars in self._bars.items()
+            },
+            _past={
+                symbol: [(count - index, bar) for index, bar in sorted(bars.items()) if index < count]
+                for symbol, bars in self._bars.items()
+            },
+        )
+
+    def history(self, symbol: str) -> Sequence[tuple[int, Bar]]:
+        return self._past.get(symbol, ())
 
     def bar(self, symbol: str, index: int) -> Bar | None:
         return self._bars[symbol].get(index)

@@ -1,14 +1,12 @@
-"""What a handler gets to see of a request, and the two shapes of its refusals."""
+"""What a handler gets to see of a request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from btcturk_sim import codec
 from btcturk_sim.accounts import Account
-from btcturk_sim.orders import Refusal
 from btcturk_sim.spoils import UNSPOILED, Spoils
-from btcturk_sim.wire import Params, Request, Response, json_response
+from btcturk_sim.wire import Params, Request
 
 
 @dataclass(slots=True)
@@ -32,11 +30,3 @@ class Call:
     def account(self) -> Account:
         assert self.authenticated is not None, "a private handler was reached without authentication"
         return self.authenticated
-
-
-def refused(refusal: Refusal) -> Response:
-    return json_response(400, codec.failed(refusal.message, refusal.code))
-
-
-def order_refused(refusal: Refusal) -> Response:
-    return json_response(400, codec.order_failed(refusal.message, refusal.code))

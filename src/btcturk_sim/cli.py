@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from btcturk_sim import __version__
+from btcturk_sim.cli_rest import bind_keys, commissions, questions, rest_flags
 from btcturk_sim.errors import ConfigurationError, ConservationError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from btcturk_sim.bars import BarSource
 
 _ACCOUNTS_FILE_MODE_FORBIDDEN = 0o077
+_HISTORY_BARS = 1440
 _PORT = click.IntRange(0, 65_535)
 
 
@@ -37,6 +39,7 @@ def cli() -> None:
 @click.option("--port", type=_PORT, default=0, show_default=True, help="REST port; 0 takes any free one.")
 @click.option("--graph-port", type=_PORT, default=0, help="Port of the chart host; 0 takes any free one.")
 @click.option("--control-port", type=_PORT, default=0, help="Port of the control interface; 0 takes any free one.")
+@click.option("--ws-port", type=_PORT, default=0, help="Port of the feed; 0 takes any free one.")
 @click.option("--market", type=click.Path(path_type=Path), help="Folder of SYMBOL.csv bars; else a seeded generator.")
 @click.option("--symbols", default="", help="Pairs to list, comma-separated, such as BTCTRY,ETHTRY.")
 @click.option("--seed", default=1, show_default=True, help="Seed of everything random.")
@@ -62,7 +65,7 @@ def cli() -> None:
     help="File of accounts, one a line as for --account; its mode must be 0600.",
 )
 @click.option("--limits", default="real", show_default=True, help="real, real-ip, scaled=N or off.")
-@click.option("--record", type=click.Path(path_type=Path), help="Append requests, answers and market steps here.")
+@click.option("--record", type=click.Path(path_type=Path), help="Append all requests, answers, frames and steps here.")
 @click.option("--cancel-lag-ms", default=50, show_default=True, help="A cancel takes effect this much later.")
 @click.option("--transactions-lag-ms", default=150, show_default=True, help="A trade is listed this much later.")
 @click.option("--just-filled-ms", default=0, show_default=True, help="Money from a fill is unusable for this long.")
@@ -112,18 +115,23 @@ def cli() -> None:
     help="How long that block lasts.",
 )
 @click.option("--limit-only", default="", help="Pairs that take no market orders, comma-separated.")
+@rest_flags
 def serve(
     host: str, port: int, graph_port: int, control_port: int, market: Path | None, symbols: str, seed: int,
     speed: str, at_end: str, account_texts: tuple[str, ...], accounts_file: Path | None, limits: str,
     record: Path | None, cancel_lag_ms: int, transactions_lag_ms: int, just_filled_ms: int, nonce: str,
     client_ids: str, spread_bps: str, depth_try: str, error_401: str, decimal_separator: str, limit_only: str,
-    trades_max: int, unauthorized_max: int, unauthorized_block_ms: int,
+    trades_max: int, unauthorized_max: int, unauthorized_block_ms: int, ws_port: int, pairs: int | None,
+    history_bars: int | None, assumed: tuple[str, ...], permission_texts: tuple[str, ...],
+    address_texts: tuple[str, ...], fee_level: int, free_pairs: str,
 ) -> None:  # fmt: skip
     """Serve the exchange; prints one JSON line with its addresses when it accepts connections."""
     from btcturk_sim.api import ApiOptions
+    from btcturk_sim.assumptions import assume
     from btcturk_sim.auth import NonceRule
     from btcturk_sim.book import BookOptions
     from btcturk_sim.engine import EngineOptions
+    from btcturk_sim.feed import FeedOptions
     from btcturk_sim.limits import LimitsMode
     from btcturk_sim.market import AtEnd
     from btcturk_sim.server import Ports, require_loopback
@@ -135,8 +143,9 @@ def serve(
                       ("--just-filled-ms", just_filled_ms)):  # fmt: skip
         if lag < 0:
             raise ConfigurationError(f"{name} {lag}: give milliseconds, 0 or more")
-    options = SimulatorOptions(
-        engine=EngineOptions(
+    engine, api, feed = assume(
+        assumed,
+        EngineOptions(
             cancel_lag_ms=cancel_lag_ms,
             transactions_lag_ms=transactions_lag_ms,
             just_filled_ms=just_filled_ms,
@@ -144,8 +153,10 @@ def serve(
             book=BookOptions(
                 spread_bps=_positive("--spread-bps", spread_bps), depth_try=_positive("--depth-try", depth_try)
             ),
+            fees=commissions(_symbols(free_pairs)),
+            fee_level=fee_level,
         ),
-        api=ApiOptions(
+        ApiOptions(
             nonce=NonceRule(nonce),
             limits=LimitsMode.parse(limits),
             error_401_of_2019=error_401 == "2019",
@@ -154,17 +165,31 @@ def serve(
             unauthorized_max=unauthorized_max,
             unauthorized_block_ms=unauthorized_block_ms,
         ),
+        FeedOptions(),
+    )
+    options = SimulatorOptions(
+        engine=engine,
+        api=api,
+        feed=feed,
         speed=Fraction(_positive("--speed", speed)),
         at_end=AtEnd(at_end),
         seed=seed,
         record=record,
     )
     accounts = _accounts(account_texts, accounts_file)
-    source = _source(market, _symbols(symbols), seed)
+    bind_keys(accounts, permission_texts, address_texts)
+    source = _source(market, _symbols(symbols), seed, pairs, history_bars)
     _forbid_market_orders(source, _symbols(limit_only))
+    _refuse_unlisted("--free-pairs", source, _symbols(free_pairs))
     now_ms = time.time_ns() // 1_000_000
     simulator = Simulator(accounts=accounts, source=source, now_ms=now_ms, options=options)
-    run_server(simulator, Ports(host=host, rest=port, graph=graph_port, control=control_port))
+    run_server(simulator, Ports(host=host, rest=port, graph=graph_port, control=control_port, ws=ws_port))
+
+
+@cli.command()
+def assumptions() -> None:
+    """List what is not known of the exchange, and what is assumed; see --assume and POST /assumptions."""
+    click.echo(questions())
 
 
 def _positive(name: str, text: str) -> Decimal:
@@ -186,26 +211,39 @@ def _symbols(text: str) -> list[str]:
     return list(dict.fromkeys(symbols))
 
 
-def _source(folder: Path | None, symbols: list[str], seed: int) -> BarSource:
+def _source(
+    folder: Path | None, symbols: list[str], seed: int, pairs: int | None, history_bars: int | None
+) -> BarSource:
+    if pairs is not None and (folder is not None or symbols):
+        raise ConfigurationError("--pairs lists built-in pairs; leave out --market and --symbols, or --pairs")
     if folder is None:
         from btcturk_sim.generator import DEFAULT_SYMBOLS, GeneratedBars
 
-        return GeneratedBars(symbols or DEFAULT_SYMBOLS, seed)
+        if pairs is not None:
+            from btcturk_sim.listing import listings
+
+            return GeneratedBars(seed=seed, listed=listings(pairs), history_bars=history_bars or 0)
+        past = _HISTORY_BARS if history_bars is None else history_bars
+        return GeneratedBars(symbols or DEFAULT_SYMBOLS, seed, history_bars=past)
     from btcturk_sim.bars import load_bars
 
     bars = load_bars(folder, symbols)
     for note in bars.notes:
         click.echo(note, err=True)
-    return bars
+    return bars.after(history_bars or 0)
+
+
+def _refuse_unlisted(name: str, source: BarSource, symbols: list[str]) -> None:
+    listed = {one.symbol for one in source.instruments}
+    for symbol in symbols:
+        if symbol not in listed:
+            raise ConfigurationError(f"{name} {symbol}: not listed; name some of {', '.join(sorted(listed))}")
 
 
 def _forbid_market_orders(source: BarSource, symbols: list[str]) -> None:
     from btcturk_sim.instruments import without_market_orders
 
-    listed = {one.symbol for one in source.instruments}
-    for symbol in symbols:
-        if symbol not in listed:
-            raise ConfigurationError(f"--limit-only {symbol}: not listed; name some of {', '.join(sorted(listed))}")
+    _refuse_unlisted("--limit-only", source, symbols)
     source.instruments = tuple(
         without_market_orders(one) if one.symbol in symbols else one for one in source.instruments
     )

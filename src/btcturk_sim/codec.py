@@ -14,14 +14,15 @@ import msgspec
 
 from btcturk_sim.accounts import Account, Transfer
 from btcturk_sim.candles import Candle
-from btcturk_sim.instruments import FIAT, currency_name, currency_precision
-from btcturk_sim.money import ROUNDING, ZERO, divide_half_up, padded, plain, round_down, round_half_up
+from btcturk_sim.instruments import FIAT, currency
+from btcturk_sim.money import ROUNDING, ZERO, divide_half_up, padded, plain, round_down, round_half_up, round_up
 from btcturk_sim.orders import Fill, Method, Order, Side, Status
 from btcturk_sim.pair import Pair, PublicTrade
 
 Row = dict[str, object]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRECISE_DECIMALS: Final = 16
+_FIRST_FREE_CURRENCY_ID: Final = 101
 
 
 def number(value: Decimal) -> msgspec.Raw:
@@ -94,20 +95,21 @@ def symbol_row(pair: Pair) -> Row:
     }
 
 
-def currency_row(ordinal: int, asset: str) -> Row:
-    fiat = asset in FIAT
+def currency_row(number_free: int, asset: str) -> Row:
+    one = currency(asset)
+    shortest, longest = one.address_length or (None, None)
     return {
-        "id": ordinal,
+        "id": one.id or number_free,
         "symbol": asset,
-        "minWithdrawal": number(Decimal(10) if fiat else Decimal("0.0001")),
-        "minDeposit": number(ZERO if fiat else Decimal("0.000005")),
-        "precision": currency_precision(asset),
-        "address": {"minLen": None if fiat else 25, "maxLen": None if fiat else 96},
-        "currencyType": "FIAT" if fiat else "CRYPTO",
+        "minWithdrawal": number(one.min_withdrawal),
+        "minDeposit": number(one.min_deposit),
+        "precision": one.precision,
+        "address": {"minLen": shortest, "maxLen": longest},
+        "currencyType": "FIAT" if one.is_fiat else "CRYPTO",
         "tag": {"enable": False, "name": None, "minLen": None, "maxLen": None},
-        "color": "#04964e" if fiat else "#449192",
-        "name": currency_name(asset),
-        "isAddressRenewable": False,
+        "color": one.color,
+        "name": one.name,
+        "isAddressRenewable": one.is_address_renewable,
         "getAutoAddressDisabled": True,
         "isPartialWithdrawalEnabled": True,
         "isNew": False,
@@ -124,7 +126,9 @@ def exchange_info(pairs: list[Pair], venue_ms: int) -> Row:
         "timeZone": "UTC",
         "serverTime": venue_ms,
         "symbols": [symbol_row(pair) for pair in pairs],
-        "currencies": [currency_row(ordinal, asset) for ordinal, asset in enumerate(assets, start=1)],
+        "currencies": [
+            currency_row(ordinal, asset) for ordinal, asset in enumerate(assets, start=_FIRST_FREE_CURRENCY_ID)
+        ],
         "currencyOperationBlocks": [operation_block_row(asset) for asset in assets if asset not in FIAT],
     }
     return {**ok(data, message=""), "extensions": None}
@@ -132,6 +136,7 @@ def exchange_info(pairs: list[Pair], venue_ms: int) -> Row:
 
 def ticker_row(pair: Pair, venue_ms: int) -> Row:
     one, day = pair.instrument, pair.day.stats()
+    bid, ask = pair.best_bid() or ZERO, pair.best_ask() or ZERO
     change = pair.last - day.open
     percent = divide_half_up(abs(change) * 100, day.open, 2).copy_sign(change)
     return {
@@ -141,12 +146,13 @@ def ticker_row(pair: Pair, venue_ms: int) -> Row:
         "last": number(pair.last),
         "high": number(max(day.high, pair.last)),
         "low": number(min(day.low, pair.last)),
-        "bid": number(pair.best_bid() or ZERO),
-        "ask": number(pair.best_ask() or ZERO),
+        "bid": number(bid),
+        "ask": number(ask),
         "open": number(day.open),
         "volume": number(day.volume),
         "average": number(day.average),
-        "daily": number(change),
+        # Not last less open: in both recorded rows it is ask less open, while the percentage is that of last.
+        "daily": number((ask or pair.last) - day.open),
         "dailyPercent": number(percent),
         "denominatorSymbol": one.quote,
         "numeratorSymbol": one.base,
@@ -175,7 +181,8 @@ def order_book(pair: Pair, limit: int, venue_ms: int) -> Row:
     return ok({"timestamp": venue_ms, "bids": rows(Side.BUY), "asks": rows(Side.SELL)}, code="SUCCESS")
 
 
-def public_trade_row(pair: Pair, trade: PublicTrade, skew_ms: int) -> Row:
+def public_trade_row(pair: Pair, trade: PublicTrade, skew_ms: int, *, side: str = "taker") -> Row:
+    """A trade that everybody sees, with the side of its taker or maker."""
     one = pair.instrument
     return {
         "pair": one.symbol,
@@ -185,8 +192,8 @@ def public_trade_row(pair: Pair, trade: PublicTrade, skew_ms: int) -> Row:
         "date": trade.time_ms + skew_ms,
         "tid": str(trade.id),
         "price": _at_scale(trade.price, one.price_scale),
-        "amount": padded(round_down(trade.quantity, one.quantity_scale), one.quantity_scale),
-        "side": trade.side.value,
+        "amount": format(round_down(trade.quantity, one.quantity_scale), "f"),
+        "side": (trade.side if side == "taker" else trade.side.opposite).value,
     }
 
 
@@ -208,9 +215,9 @@ def daily_row(symbol: str, second: int, candle: Candle, places: int) -> Row:
     }
 
 
-def klines(rows: list[tuple[int, Candle]]) -> Row:
+def klines(rows: list[tuple[int, Candle]], *, empty: str = "no_data") -> Row:
     return {
-        "s": "ok" if rows else "no_data",
+        "s": "ok" if rows else empty,
         "t": [second for second, _ in rows],
         "h": [fractional(candle.high) for _, candle in rows],
         "o": [fractional(candle.open) for _, candle in rows],
@@ -231,13 +238,13 @@ def balance_rows(account: Account, as_of_ms: int | None, venue_ms: int) -> list[
     return [
         {
             "asset": asset,
-            "assetname": currency_name(asset),
+            "assetname": currency(asset).name,
             "balance": plain(free + locked),
             "locked": plain(locked),
             "free": plain(free),
             "orderFund": plain(locked),
             "requestFund": "0",
-            "precision": currency_precision(asset),
+            "precision": currency(asset).precision,
             "timestamp": venue_ms,
         }
         for asset, (free, locked) in sorted(shown.items(), key=lambda item: (item[0] not in FIAT, item[0]))
@@ -246,7 +253,7 @@ def balance_rows(account: Account, as_of_ms: int | None, venue_ms: int) -> list[
 
 def submitted(order: Order, skew_ms: int) -> Row:
     """The answer to an accepted order: what was asked for, nothing of what has become of it."""
-    data = {
+    return {
         "id": order.wire_id,
         "quantity": format(order.quantity, "f"),
         "price": format(order.price, "f") if order.method.has_price else "0",
@@ -258,10 +265,16 @@ def submitted(order: Order, skew_ms: int) -> Row:
         "pairSymbolNormalized": order.instrument.symbol_normalized,
         "datetime": order.created_ms + skew_ms,
     }
-    return {"httpStatusCode": 200, "data": data, "success": True, "message": "SUCCESS", "code": 0}
 
 
-def order_row(order: Order, state: tuple[int, Decimal, Status], skew_ms: int, *, with_time: bool) -> Row:
+def order_row(
+    order: Order,
+    state: tuple[int, Decimal, Status],
+    skew_ms: int,
+    *,
+    with_time: bool,
+    canceled_after_partial: str = Status.CANCELED.value,
+) -> Row:
     """One order in a list. `openOrders` gives time 0; the others give the time of creation."""
     updated_ms, left, status = state
     one = order.instrument
@@ -271,9 +284,12 @@ def order_row(order: Order, state: tuple[int, Decimal, Status], skew_ms: int, *,
         price = order.first_fill_price or order.stop_price or ZERO
     if order.budget is not None:
         # A market buy is asked for in quote currency and listed in base, with `quantity` counting what is left.
-        amount = plain(order.filled + left)
+        amount = plain(order.filled + left + order.unfilled)
     if order.method is Method.MARKET:
-        quantity = plain(left)
+        quantity = plain(left + order.unfilled)
+    word = status.value
+    if status is Status.CANCELED and order.filled:
+        word = canceled_after_partial
     return {
         "id": order.wire_id,
         "price": _at_scale(price, one.price_scale),
@@ -287,7 +303,7 @@ def order_row(order: Order, state: tuple[int, Decimal, Status], skew_ms: int, *,
         "orderClientId": order.client_id,
         "time": order.created_ms + skew_ms if with_time else 0,
         "updateTime": updated_ms + skew_ms,
-        "status": status.value,
+        "status": word,
         "leftAmount": padded(left, _PRECISE_DECIMALS),
     }
 
@@ -296,9 +312,10 @@ def _negative(value: Decimal, places: int) -> str:
     return padded(-value if value else ZERO, places)
 
 
-def fill_row(fill: Fill, skew_ms: int) -> Row:
+def fill_row(fill: Fill, skew_ms: int, *, amount_rounding: str = "down") -> Row:
     """A trade of an account: negative amount for sells, negative fee and tax, exact `preciseAmount`."""
     one = fill.instrument
+    rounded = round_down if amount_rounding == "down" else round_up
     signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
     try:
         price = padded(fill.price, one.price_scale)
@@ -307,7 +324,7 @@ def fill_row(fill: Fill, skew_ms: int) -> Row:
     return {
         "id": fill.id,
         "timestamp": fill.time_ms + skew_ms,
-        "amount": padded(round_down(signed, one.quantity_scale), one.quantity_scale),
+        "amount": format(rounded(signed, one.quantity_scale), "f"),
         "preciseAmount": msgspec.Raw(padded(signed, _PRECISE_DECIMALS).encode()),
         "fee": _negative(fill.fee, 8),
         "tax": _negative(fill.tax, 8),
@@ -320,9 +337,9 @@ def fill_row(fill: Fill, skew_ms: int) -> Row:
     }
 
 
-def transfer_row(transfer: Transfer, skew_ms: int) -> Row:
+def transfer_row(transfer: Transfer, skew_ms: int, *, precise: bool = False) -> Row:
     fiat = transfer.asset in FIAT
-    return {
+    row: Row = {
         "balanceType": "deposit" if transfer.is_deposit else "withdrawal",
         "currencySymbol": transfer.asset,
         "address": None if fiat else "simulated-address",
@@ -336,3 +353,6 @@ def transfer_row(transfer: Transfer, skew_ms: int) -> Row:
         "fee": plain(-transfer.fee),
         "tax": "0",
     }
+    if precise:
+        row["preciseAmount"] = number(transfer.amount)
+    return row

@@ -1,4 +1,4 @@
-"""What happened inside the exchange, as values, for whoever listens (recording now, a private stream later)."""
+"""What happened inside the exchange, as values, for whoever listens (the recording, the feed)."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class OrderDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderClosed:
+    """An order has filled completely; told after its last match."""
+
+    order: Order
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TradeBusted:
     """The exchange took one account's side of a match back; order and balances already show it."""
 
@@ -55,6 +63,23 @@ class TradePrinted:
 
 
 @dataclass(frozen=True, slots=True)
+class FundsMoved:
+    """A deposit or withdrawal changed what the account has of one asset."""
+
+    account: Account
+    asset: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookChanged:
+    """A pair's book changed otherwise than by a step of the market or an order: its price is held, its rules differ."""
+
+    symbol: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MarketStepped:
     """All prices after one step of the market."""
 
@@ -65,5 +90,15 @@ class MarketStepped:
     prices: Mapping[str, Decimal]
 
 
-Event = OrderInserted | OrderMatched | OrderDeleted | TradeBusted | TradePrinted | MarketStepped
+Event = (
+    OrderInserted
+    | OrderMatched
+    | OrderDeleted
+    | OrderClosed
+    | TradeBusted
+    | TradePrinted
+    | FundsMoved
+    | BookChanged
+    | MarketStepped
+)
 Listener = Callable[[Event], None]

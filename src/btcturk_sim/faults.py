@@ -173,7 +173,7 @@ class FaultRegistry:
     def __init__(self, seed: int = 1) -> None:
         self._random = Random(f"faults-{seed}")  # noqa: S311 (a market is not a secret)
         self._rules: dict[int, FaultRule] = {}
-        self._next_id = 1
+        self._last_id = 0
         #: How often each kind struck, over the whole run.
         self.struck: Counter[str] = Counter()
 
@@ -204,11 +204,15 @@ class FaultRegistry:
             raise ValueError("probability_ppm lies between 0 and 1000000")
         if count is not None and count < 1:
             raise ValueError("count is at least 1; leave it out for no end")
-        rule = FaultRule(self._next_id, kind, method and method.upper(), path_prefix.lower(), key, count,
+        rule = FaultRule(self.next_id(), kind, method and method.upper(), path_prefix.lower(), key, count,
                          probability_ppm, dict(params))  # fmt: skip
-        self._next_id += 1
         self._rules[rule.id] = rule
         return rule
+
+    def next_id(self) -> int:
+        """A number for a new rule, here or in the feed."""
+        self._last_id += 1
+        return self._last_id
 
     def remove(self, rule_id: int) -> bool:
         return self._rules.pop(rule_id, None) is not None

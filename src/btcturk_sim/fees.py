@@ -65,10 +65,23 @@ class FeeSchedule:
         return cls(Rate.published(Decimal(maker).scaleb(-2), tax), Rate.published(Decimal(taker).scaleb(-2), tax))
 
 
-# Level 1 (less than 5 million TRY in 30 days), read September 2026.
-TRY_LEVEL_1: Final = FeeSchedule.published("0.12", "0.24")
-USDT_LEVEL_1: Final = FeeSchedule.published("0.10", "0.14")
+# Maker and taker percentages by level, 30-day volume rising; read in September 2026.
+_LEVELS: Final = {
+    "TRY": (("0.12", "0.24"), ("0.11", "0.21"), ("0.10", "0.19"), ("0.08", "0.17"),
+            ("0.06", "0.15"), ("0.04", "0.12"), ("0.02", "0.10"), ("0.01", "0.08")),
+    "USDT": (("0.10", "0.14"), ("0.08", "0.13"), ("0.06", "0.11"), ("0.05", "0.09"),
+             ("0.04", "0.07"), ("0.03", "0.05"), ("0.02", "0.03"), ("0.01", "0.02")),
+}  # fmt: skip
+LEVEL_MAX: Final = 8
+_SCHEDULES: Final = {
+    quote: tuple(FeeSchedule.published(maker, taker) for maker, taker in rates) for quote, rates in _LEVELS.items()
+}
+TRY_LEVEL_1: Final = _SCHEDULES["TRY"][0]
+USDT_LEVEL_1: Final = _SCHEDULES["USDT"][0]
+#: Some pairs are traded without commission for a time.
+FREE: Final = FeeSchedule.published("0", "0")
 
 
-def schedule_for(quote: str) -> FeeSchedule:
-    return USDT_LEVEL_1 if quote == "USDT" else TRY_LEVEL_1
+def schedule_for(quote: str, level: int = 1) -> FeeSchedule:
+    """The published rates of a quote currency at a level, 1 (least volume) to 8."""
+    return _SCHEDULES["USDT" if quote == "USDT" else "TRY"][level - 1]

@@ -3,6 +3,9 @@
 Each pair walks on its own stream of random integers: a regime sets drift and swing in parts per million for a
 while, then another takes over. A gentle pull keeps the price within reach of where it began, so a run of days
 does not drift to zero.
+
+What came before is such a walk too, on a stream of its own and told backwards, so that it ends where the market opens
+and the market is the same however much of its past is known.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Final
 
 from btcturk_sim.bars import Bar
 from btcturk_sim.instruments import Instrument, instrument_for
+from btcturk_sim.listing import Listing
 from btcturk_sim.money import exact
 
 INTERVAL_MS: Final = 60_000
@@ -41,8 +45,8 @@ _QUIET: Final = frozenset({"USDTTRY"})  # a stable coin swings a tenth as much
 
 
 class _Walk:
-    def __init__(self, instrument: Instrument, start: Decimal, seed: int) -> None:
-        self._random = Random(f"market-{seed}-{instrument.symbol}")  # noqa: S311 (a market is not a secret)
+    def __init__(self, instrument: Instrument, start: Decimal, stream: str) -> None:
+        self._random = Random(f"{stream}-{instrument.symbol}")  # noqa: S311 (a market is not a secret)
         self._places = instrument.price_scale if instrument.has_fraction else 0
         self._quantity_scale = instrument.quantity_scale
         self._start = int(start.scaleb(self._places)) * _FINE
@@ -78,18 +82,31 @@ class _Walk:
 
 
 class GeneratedBars:
-    """A `BarSource` made from a seed."""
+    """A `BarSource` made from a seed, with `history_bars` bars of past."""
 
-    def __init__(self, symbols: Sequence[str] = DEFAULT_SYMBOLS, seed: int = 1) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[str] = DEFAULT_SYMBOLS,
+        seed: int = 1,
+        *,
+        listed: Sequence[Listing] = (),
+        history_bars: int = 0,
+    ) -> None:
+        """The pairs of `symbols`, with recorded rules or such as follow from the price; or those of `listed`."""
         starts = {symbol: Decimal(_START_PRICES.get(symbol, _START_DEFAULT)) for symbol in symbols}
         self.instruments = tuple(
             instrument_for(symbol, [start], ordinal) for ordinal, (symbol, start) in enumerate(starts.items())
         )
+        if listed:
+            starts = {one.instrument.symbol: one.price for one in listed}
+            self.instruments = tuple(one.instrument for one in listed)
         self.interval_ms = INTERVAL_MS
         self.length: int | None = None
         self.first_open_ms = 0
         self._starts = starts
-        self._walks = {one.symbol: _Walk(one, starts[one.symbol], seed) for one in self.instruments}
+        self._seed = seed
+        self._history_bars = history_bars
+        self._walks = {one.symbol: _Walk(one, starts[one.symbol], f"market-{seed}") for one in self.instruments}
 
     @exact
     def bar(self, symbol: str, index: int) -> Bar | None:
@@ -97,3 +114,13 @@ class GeneratedBars:
 
     def opening_price(self, symbol: str) -> Decimal:
         return self._starts[symbol]
+
+    @exact
+    def history(self, symbol: str) -> Sequence[tuple[int, Bar]]:
+        instrument = next(one for one in self.instruments if one.symbol == symbol)
+        walk = _Walk(instrument, self._starts[symbol], f"past-{self._seed}")
+        backwards = [walk.bar() for _ in range(self._history_bars)]
+        return [
+            (before, bar._replace(open=bar.close, close=bar.open))
+            for before, bar in reversed(list(enumerate(backwards, start=1)))
+        ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from btcturk_sim.errors import ConfigurationError
@@ -56,7 +57,8 @@ class Instrument:
         return "#,###" if self.price_scale == 0 else "#,##0." + "0" * self.price_scale
 
 
-_BUILT_IN: Final = {
+#: Pairs whose rules were recorded.
+BUILT_IN: Final = {
     row.symbol: row
     for row in (
         Instrument(id=1, symbol="BTCTRY", base="BTC", quote="TRY", quantity_scale=8, price_scale=0,
@@ -100,8 +102,8 @@ def quantity_scale_for(price_max: Decimal) -> int:
 
 def instrument_for(symbol: str, prices: list[Decimal], ordinal: int) -> Instrument:
     """Recorded rules if there are any, else rules derived from the prices seen."""
-    if symbol in _BUILT_IN:
-        return _BUILT_IN[symbol]
+    if symbol in BUILT_IN:
+        return BUILT_IN[symbol]
     base, quote = split_symbol(symbol)
     price_scale = min(SCALE_MAX, max((decimals_of(price) for price in prices), default=2))
     return Instrument(
@@ -122,17 +124,45 @@ def without_market_orders(instrument: Instrument) -> Instrument:
     return replace(instrument, order_methods=("LIMIT", "STOP_LIMIT"))
 
 
-CURRENCY_NAMES: Final = {
-    "TRY": "Türk Lirası", "BTC": "Bitcoin", "USDT": "Tether", "ETH": "Ethereum", "XRP": "Ripple",
-    "USD": "US Dollar", "EUR": "Euro", "ADA": "Cardano", "AVAX": "Avalanche", "BNB": "BNB", "CHZ": "Chiliz",
-    "DOGE": "Dogecoin", "SHIB": "Shiba Inu", "SOL": "Solana", "TRX": "Tron",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Currency:
+    """What exchangeinfo says of one currency; the defaults are plausible for a coin."""
+
+    symbol: str
+    name: str
+    #: None: whatever number is free.
+    id: int | None = None
+    is_fiat: bool = False
+    min_withdrawal: Decimal = Decimal("0.0001")
+    min_deposit: Decimal = Decimal("0.000005")
+    precision: int = 8
+    address_length: tuple[int, int] | None = (25, 96)
+    color: str = "#449192"
+    is_address_renewable: bool = False
+
+
+_RECORDED_CURRENCIES: Final = {
+    row.symbol: row
+    for row in (
+        Currency(symbol="TRY", name="Türk Lirası", id=1, is_fiat=True, min_withdrawal=Decimal(10),
+                 min_deposit=Decimal(0), precision=2, address_length=None, color="#04964e"),
+        Currency(symbol="BTC", name="Bitcoin", id=2, color="#E7973D", is_address_renewable=True),
+        Currency(symbol="USDT", name="Tether", id=7, min_withdrawal=Decimal("2.5"), min_deposit=Decimal("0.5"),
+                 precision=2, address_length=(40, 42)),
+    )
+}  # fmt: skip
+_NAMES: Final = {
+    "ETH": "Ethereum", "XRP": "Ripple", "USD": "US Dollar", "EUR": "Euro", "ADA": "Cardano", "AVAX": "Avalanche",
+    "CHZ": "Chiliz", "DOGE": "Dogecoin", "SHIB": "Shiba Inu", "SOL": "Solana", "TRX": "Tron",
 }  # fmt: skip
 FIAT: Final = frozenset({"TRY", "USD", "EUR"})
 
 
-def currency_name(asset: str) -> str:
-    return CURRENCY_NAMES.get(asset, asset)
-
-
-def currency_precision(asset: str) -> int:
-    return 2 if asset in FIAT or asset == "USDT" else 8
+@cache
+def currency(asset: str) -> Currency:
+    """What was recorded of a currency, or something plausible."""
+    if asset in _RECORDED_CURRENCIES:
+        return _RECORDED_CURRENCIES[asset]
+    if asset in FIAT:
+        return replace(_RECORDED_CURRENCIES["TRY"], symbol=asset, name=_NAMES[asset], id=None)
+    return Currency(symbol=asset, name=_NAMES.get(asset, asset))

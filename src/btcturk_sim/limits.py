@@ -1,7 +1,8 @@
 """Rate limits: fixed windows that start with the first request, and a block for whoever exceeds them.
 
-The table is the exchange's own page. An order endpoint has two quotas (10 in 1 s and 300 in 60 s), each under
-both policies; the request counts in all buckets unless one of them is blocked.
+The table is the exchange's own page, less one row: it names /api/v1/trades, of which nothing else is known. An order
+endpoint has two quotas (10 in 1 s and 300 in 60 s), each under both policies; the request counts in all buckets unless
+one of them is blocked.
 
 Apart from quotas, whoever sends more than 50 unauthorised requests in a row is blocked altogether (`Blocklist`).
 """
@@ -52,6 +53,8 @@ TABLE: Final[Mapping[str, tuple[Quota, ...]]] = MappingProxyType(
         "graph.ohlcs": (Quota(120, 60, 60),),
         # Counts every request to the graph host, whatever its path.
         "graph": (Quota(600, 600, 600),),
+        # Connections asked for, not subscriptions made on them.
+        "ws": (Quota(15, 60, 60),),
     }
 )
 
@@ -111,7 +114,15 @@ class Exceeded:
 
 
 class RateLimiter:
+    """Counts requests in buckets of (quota, policy, who).
+
+    `together` counts an account's requests from one address in one bucket instead of once for each of the two, and
+    `unlisted` gives what the table leaves out a quota: the page is silent on both.
+    """
+
     def __init__(self, mode: LimitsMode, *, accounts: int) -> None:
+        self.together = False
+        self.unlisted: tuple[Quota, ...] = ()
         self._mode = mode
         self._by_key = accounts > 1 and not mode.by_ip
         self._buckets: dict[tuple[str, int, Policy, str], _Bucket] = {}
@@ -121,10 +132,13 @@ class RateLimiter:
         if not self._mode.enabled:
             return None
         counted = []
-        for quota in TABLE.get(name, ()):
+        for quota in TABLE.get(name, self.unlisted):
             limit = quota.limit * self._mode.factor
-            for policy in quota.policies:
+            joint = self.together and len(quota.policies) > 1
+            for policy in (Policy.ACCOUNT,) if joint else quota.policies:
                 who = (key or client_ip) if policy is Policy.ACCOUNT or self._by_key else client_ip
+                if joint:
+                    who = f"{key} from {client_ip}"
                 bucket = self._bucket((name, quota.period_s, policy, who), quota, now_ms)
                 if bucket.blocked_until_ms > now_ms or bucket.count >= limit:
                     if bucket.blocked_until_ms <= now_ms:
@@ -135,6 +149,10 @@ class RateLimiter:
         for bucket in counted:
             bucket.count += 1
         return None
+
+    def limit_unlisted(self, per_minute: int) -> None:
+        """Give everything that the table leaves out this quota; 0: none."""
+        self.unlisted = (Quota(per_minute, 60, 60),) if per_minute else ()
 
     def _bucket(self, name: tuple[str, int, Policy, str], quota: Quota, now_ms: int) -> _Bucket:
         bucket = self._buckets.get(name)

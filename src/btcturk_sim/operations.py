@@ -17,7 +17,7 @@ from typing import Final, TypedDict, Unpack
 
 from btcturk_sim.accounts import Account
 from btcturk_sim.engine import Engine
-from btcturk_sim.events import TradeBusted
+from btcturk_sim.events import BookChanged, TradeBusted
 from btcturk_sim.instruments import ALL_METHODS, SCALE_MAX, Instrument
 from btcturk_sim.money import ZERO, exact, plain, step_of
 from btcturk_sim.orders import Fill, Order, Side, Status
@@ -106,7 +106,7 @@ class Operations:
                                                (quote, commission - gross, ZERO)))  # fmt: skip
         hold, locked = None, ZERO
         if order is not None and works_again:
-            hold = self._engine.hold_for(quote, order.price, order.left + fill.quantity, maker=order.resting)
+            hold = self._engine.hold_for(fill.instrument, order.price, order.left + fill.quantity, maker=order.resting)
             locked = hold - order.hold
         return _Undo(account, fill, hold, ((quote, gross + commission - locked, locked), (base, -fill.quantity, ZERO)))
 
@@ -188,6 +188,7 @@ class Operations:
         for order in ended:
             engine.end(order, Status.CANCELED, now_ms)
         engine.settle()
+        engine.tell(BookChanged(symbol, now_ms))
         return ended
 
     @exact
@@ -197,6 +198,7 @@ class Operations:
         pair = self._engine.pairs[symbol]
         pair.delisted = False
         self._engine.instruments[symbol] = pair.instrument
+        self._engine.tell(BookChanged(symbol, now_ms))
 
     @exact
     def change_rules(self, symbol: str, now_ms: int, **rules: Unpack[Rules]) -> Instrument:
@@ -221,6 +223,7 @@ class Operations:
         pair.take_rules(after)
         if not pair.delisted:
             self._engine.instruments[symbol] = after
+        self._engine.tell(BookChanged(symbol, now_ms))
         return after
 
 

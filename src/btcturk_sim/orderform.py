@@ -18,7 +18,9 @@ from btcturk_sim.instruments import Instrument, normalize_symbol
 from btcturk_sim.orders import FAILED_ORDER_PARAMETER, Method, OrderRequest, Refusal, Side, pair_unknown
 
 INVALID_REQUEST_ERROR: Final = Refusal("INVALID_REQUEST_ERROR", 1037)
+_EXPONENT: Final = re.compile(r"\d+(\.\d+)?[eE][+-]?\d{1,2}")
 _NUMBER: Final = re.compile(r"\d{0,12}(\.\d{1,16})?")
+_SYMBOL_LENGTH_MAX: Final = 20
 _METHODS: Final = {
     "limit": Method.LIMIT, "0": Method.LIMIT, "market": Method.MARKET, "1": Method.MARKET,
     "stoplimit": Method.STOP_LIMIT, "2": Method.STOP_LIMIT, "stopmarket": Method.STOP_MARKET,
@@ -32,7 +34,10 @@ class _Malformed(Exception):
     """A field is there but cannot be read."""
 
 
-def read_order(body: bytes, instruments: Mapping[str, Instrument]) -> OrderRequest | Refusal:
+def read_order(
+    body: bytes, instruments: Mapping[str, Instrument], *, exponents: bool = False
+) -> OrderRequest | Refusal:
+    """The order in a request's body; `exponents` lets JSON numbers be written like 1e-3."""
     try:
         fields = {name.lower(): bytes(raw) for name, raw in _decode.decode(body).items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -41,12 +46,14 @@ def read_order(body: bytes, instruments: Mapping[str, Instrument]) -> OrderReque
         symbol = _text(fields, "pairsymbol")
         if symbol is None:
             return INVALID_REQUEST_ERROR
+        if len(symbol) > _SYMBOL_LENGTH_MAX:
+            return FAILED_ORDER_PARAMETER
         instrument = instruments.get(normalize_symbol(symbol))
         if instrument is None:
             return pair_unknown(symbol)
         side = _SIDES.get((_text(fields, "ordertype") or "").lower())
         method = _METHODS.get((_text(fields, "ordermethod") or "").lower())
-        quantity = _number(fields, "quantity")
+        quantity = _number(fields, "quantity", exponents)
         if side is None or method is None or quantity is None:
             return FAILED_ORDER_PARAMETER
         return OrderRequest(
@@ -54,8 +61,8 @@ def read_order(body: bytes, instruments: Mapping[str, Instrument]) -> OrderReque
             side=side,
             method=method,
             quantity=quantity,
-            price=_number(fields, "price"),
-            stop_price=_number(fields, "stopprice") if method.is_stop else None,
+            price=_number(fields, "price", exponents),
+            stop_price=_number(fields, "stopprice", exponents) if method.is_stop else None,
             client_id=_client_id(fields),
         )
     except _Malformed:
@@ -81,10 +88,12 @@ def _text(fields: Mapping[str, bytes], name: str) -> str | None:
     return _literal(fields, name)
 
 
-def _number(fields: Mapping[str, bytes], name: str) -> Decimal | None:
+def _number(fields: Mapping[str, bytes], name: str, exponents: bool) -> Decimal | None:
     text = _literal(fields, name)
     if text is None:
         return None
+    if exponents and _EXPONENT.fullmatch(text) and fields[name][:1] != b'"':
+        text = format(Decimal(text), "f")
     if not _NUMBER.fullmatch(text) or not text.isascii():
         raise _Malformed
     return Decimal(text)

@@ -132,6 +132,8 @@ class Order:
     ended_ms: int | None = None
     first_fill_price: Decimal | None = None
     filled: Decimal = ZERO
+    #: What a market order that counts as completely filled could not fill.
+    unfilled: Decimal = ZERO
     #: The id that the wire shows: its own, unless the exchange gave it one that was used before.
     wire_id: int = 0
     #: (time, left, status) after each change, so that a lagging list can show the past.
@@ -140,10 +142,6 @@ class Order:
     @property
     def hold_asset(self) -> str:
         return self.instrument.quote if self.side is Side.BUY else self.instrument.base
-
-    @property
-    def is_market_buy(self) -> bool:
-        return self.side is Side.BUY and self.method in (Method.MARKET, Method.STOP_MARKET)
 
     def changed(self, now_ms: int, status: Status) -> None:
         self.status = status

@@ -9,6 +9,7 @@ from typing import Final
 
 from btcturk_sim.book import BookOptions, ClientBook, SyntheticBook, merged_levels
 from btcturk_sim.candles import Chart, Day
+from btcturk_sim.history import BarHistory, past_of
 from btcturk_sim.instruments import BAND_FACTOR, Instrument
 from btcturk_sim.market import StepPrice
 from btcturk_sim.money import ZERO, round_down
@@ -36,6 +37,8 @@ class Pair:
         noise: tuple[int, ...],
         salt: int,
         interval_ms: int,
+        past: BarHistory | None = None,
+        opened_ms: int = 0,
     ) -> None:
         self.instrument = instrument
         #: The market's price: middle of the synthetic book and reference of the price band.
@@ -48,6 +51,8 @@ class Pair:
         self.halted = False
         #: Nothing trades and no order is taken, but cancels are.
         self.cancel_only = False
+        #: Its order book is answered with 503: the data behind it comes too late.
+        self.delayed = False
         #: The exchange does not know the pair any more.
         self.delisted = False
         #: What exchangeinfo says of it; no other text than this has been seen of the real exchange.
@@ -55,8 +60,9 @@ class Pair:
         self.rules_changed = False
         self.price_override: Decimal | None = None
         self.trades: deque[PublicTrade] = deque(maxlen=PUBLIC_TRADES_MAX)
-        self.chart = Chart()
-        self.day = Day(interval_ms, instrument.price_scale if instrument.has_fraction else 0)
+        before = None if past is None else past_of(past, instrument.symbol, opened_ms, interval_ms)
+        self.chart = Chart(before)
+        self.day = Day(interval_ms, instrument.price_scale if instrument.has_fraction else 0, before)
         self.depth_quote = options.depth_try
         self._options = options
         self._noise = noise
@@ -141,6 +147,11 @@ class Pair:
         if level is None or order is None:
             return level.price if level else order.price if order else None
         return max(level.price, order.price) if side is Side.BUY else min(level.price, order.price)
+
+    def stop_reference(self, side: Side) -> Decimal:
+        """The best price that a stop of this side would meet."""
+        best = self.best_ask() if side is Side.BUY else self.best_bid()
+        return self.last if best is None else best
 
     def levels(self, side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:
         return merged_levels(self.book, self.clients, side, limit)

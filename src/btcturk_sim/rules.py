@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from btcturk_sim.money import ROUNDING, ZERO, decimals_of
+from btcturk_sim.options import EngineOptions
 from btcturk_sim.orders import (
     FAILED_INVALID_PRICE_SCALE,
     FAILED_INVALID_QUANTITY_SCALE,
@@ -38,7 +39,7 @@ _METHOD_NAMES = {
 }
 
 
-def objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+def objection(request: OrderRequest, pair: Pair, options: EngineOptions) -> Refusal | None:
     """The first rule the request breaks, funds aside; None if it breaks none."""
     instrument = pair.instrument
     if pair.delisted:
@@ -51,40 +52,57 @@ def objection(request: OrderRequest, pair: Pair) -> Refusal | None:
         return ORDER_METHOD_NOT_SUPPORTED
     if request.client_id is not None and len(request.client_id) > CLIENT_ID_LENGTH_MAX:
         return FAILED_ORDER_PARAMETER
-    return _scale_objection(request, pair) or _price_objection(request, pair) or _worth_objection(request, pair)
+    return (
+        _scale_objection(request, pair, options)
+        or _price_objection(request, pair, options)
+        or _worth_objection(request, pair, options)
+    )
 
 
-def _scale_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+def _spends_quote(request: OrderRequest, options: EngineOptions) -> bool:
+    """Whether the quantity counts quote currency."""
+    if request.side is Side.SELL or request.method.has_price:
+        return False
+    return request.method is Method.MARKET or options.stop_market_buy == "quote"
+
+
+def _scale_objection(request: OrderRequest, pair: Pair, options: EngineOptions) -> Refusal | None:
     instrument = pair.instrument
-    spends_quote = request.side is Side.BUY and not request.method.has_price
+    decimals = decimals_of if options.trailing_zeros == "ignored" else decimals_written
+    spends_quote = _spends_quote(request, options)
     quantity_scale = instrument.price_scale if spends_quote else instrument.quantity_scale
     if spends_quote:
         # BTCTRY has no decimals of price, yet nobody is made to spend whole lira: money has two.
         quantity_scale = max(quantity_scale, 2)
-    if decimals_of(request.quantity) > quantity_scale:
+    if decimals(request.quantity) > quantity_scale:
         return FAILED_INVALID_QUANTITY_SCALE
     # Checked even on market orders, where a price means nothing.
-    if request.price is not None and decimals_of(request.price) > instrument.price_scale:
+    if request.price is not None and decimals(request.price) > instrument.price_scale:
         return FAILED_INVALID_PRICE_SCALE
     if request.price is not None and not instrument.has_fraction and decimals_of(request.price) > 0:
         return PRICE_MUST_BE_AN_INTEGER
-    if request.stop_price is not None:
-        # As written: "604560.0" on BTCTRY is refused by the exchange, trailing zero and all.
-        exponent = request.stop_price.as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > instrument.price_scale:
-            return FAILED_INVALID_STOP_PRICE_SCALE
+    # As written: "604560.0" on BTCTRY is refused by the exchange, trailing zero and all.
+    if request.stop_price is not None and decimals_written(request.stop_price) > instrument.price_scale:
+        return FAILED_INVALID_STOP_PRICE_SCALE
     return None
 
 
-def _price_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+def decimals_written(value: Decimal) -> int:
+    """How many decimals the number was written with: 1.50 → 2."""
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _price_objection(request: OrderRequest, pair: Pair, options: EngineOptions) -> Refusal | None:
     if request.quantity <= 0:
         return FAILED_ORDER_PARAMETER
     if request.method.is_stop:
         if request.stop_price is None or request.stop_price <= 0:
             return FAILED_ORDER_PARAMETER
-        if request.side is Side.BUY and request.stop_price <= pair.last:
+        reference = pair.stop_reference(request.side) if options.stop_reference == "book" else pair.last
+        if request.side is Side.BUY and request.stop_price <= reference:
             return FAILED_STOP_PRICE_GREATER_THAN_BEST_ASK
-        if request.side is Side.SELL and request.stop_price >= pair.last:
+        if request.side is Side.SELL and request.stop_price >= reference:
             return FAILED_STOP_PRICE_LESS_THAN_BEST_BID
     if request.method.has_price:
         if request.price is None or request.price <= 0:
@@ -96,11 +114,11 @@ def _price_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
     return None
 
 
-def _worth_objection(request: OrderRequest, pair: Pair) -> Refusal | None:
+def _worth_objection(request: OrderRequest, pair: Pair, options: EngineOptions) -> Refusal | None:
     worth: Decimal
     if request.method.has_price:
         worth = (request.price or ZERO) * request.quantity
-    elif request.side is Side.BUY:
+    elif _spends_quote(request, options):
         worth = request.quantity
     else:
         # What a market sell will fetch is not known; the best bid is what the exchange can see.

@@ -22,6 +22,7 @@ from aiohttp import web
 from btcturk_sim.errors import ConfigurationError
 from btcturk_sim.simulator import Simulator
 from btcturk_sim.wire import Delivery, Host, Request, Response
+from btcturk_sim.ws import FeedShell
 
 _log: Final = logging.getLogger("btcturk_sim")
 _TICK_S: Final = 0.01
@@ -38,6 +39,7 @@ class Ports:
     rest: int = 0
     graph: int = 0
     control: int = 0
+    ws: int = 0
 
 
 def require_loopback(host: str) -> None:
@@ -51,7 +53,7 @@ def require_loopback(host: str) -> None:
 
 
 class Server:
-    """Serves one simulator on three loopback ports until told to stop."""
+    """Serves one simulator on four loopback ports until told to stop."""
 
     def __init__(self, simulator: Simulator, ports: Ports) -> None:
         require_loopback(ports.host)
@@ -60,6 +62,7 @@ class Server:
         self._stop = asyncio.Event()
         self._runners: list[web.ServerRunner] = []
         self._failed: BaseException | None = None
+        self._feed = FeedShell(simulator.feed, self._fail)
         self.addresses: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -72,11 +75,13 @@ class Server:
                 "rest": await self._listen(self._ports.rest, self._rest),
                 "graph": await self._listen(self._ports.graph, self._graph),
                 "control": await self._listen(self._ports.control, self._control),
+                "ws": (await self._listen(self._ports.ws, self._feed.serve)).replace("http", "ws", 1),
             }
             sys.stdout.write(msgspec.json.encode(self.addresses).decode() + "\n")
             sys.stdout.flush()
             await self._pump()
         finally:
+            await self._feed.close()
             for runner in self._runners:
                 await runner.cleanup()
             self._simulator.close()
@@ -103,7 +108,7 @@ class Server:
         """Let the market move while nobody asks, and notice when it is over."""
         while not self._stop.is_set() and not self._simulator.is_over:
             try:
-                self._simulator.engine.advance(_now_ms())
+                self._simulator.feed.advance(_now_ms())
             except Exception as error:  # noqa: BLE001 (the outermost edge; kept and shown)
                 self._fail(error)
             with contextlib.suppress(TimeoutError):
@@ -142,6 +147,8 @@ class Server:
             self._fail(error)
             return web.Response(status=500, body=b'{"success":false,"message":"INTERNAL_ERROR","code":500}',
                                 content_type="application/json")  # fmt: skip
+        if http.method != "GET" and self._simulator.feed.options.user_events_lag_ms == 0:
+            await self._feed.flush()
         return await _deliver(http, response)
 
     async def _control(self, http: web.BaseRequest) -> web.StreamResponse:

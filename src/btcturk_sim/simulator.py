@@ -1,4 +1,4 @@
-"""One exchange put together: engine, wire, faults, control and recording, still without a socket.
+"""One exchange put together: engine, wire, feed, faults, control and recording, still without a socket.
 
 This is what a test or a fault simulation drives in process:
 
@@ -6,6 +6,7 @@ This is what a test or a fault simulation drives in process:
         accounts=[account("KEY", base64_secret, {"TRY": "100000"})],
         source=GeneratedBars(("BTCTRY",), seed=7), now_ms=0)
     response = simulator.api.handle(Request(method="GET", path="/api/v2/server/time"), now_ms=1_000)
+    session = simulator.feed.connect(now_ms=1_000)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from btcturk_sim.control import Control
 from btcturk_sim.engine import Engine, EngineOptions
 from btcturk_sim.errors import ConfigurationError
 from btcturk_sim.faults import FaultRegistry
+from btcturk_sim.feed import Feed, FeedOptions
 from btcturk_sim.market import AtEnd, Market
 from btcturk_sim.money import WIRE_DECIMALS, decimals_of
 from btcturk_sim.operations import Operations
@@ -37,6 +39,7 @@ _FIRST_USER_ID = 5_869_906
 class SimulatorOptions:
     engine: EngineOptions = field(default_factory=EngineOptions)
     api: ApiOptions = field(default_factory=ApiOptions)
+    feed: FeedOptions = field(default_factory=FeedOptions)
     speed: Fraction = Fraction(1)
     at_end: AtEnd = AtEnd.HOLD
     seed: int = 1
@@ -59,11 +62,12 @@ class Simulator:
         )
         self.faults = FaultRegistry(self.options.seed)
         self.api = Api(self.engine, faults=self.faults, options=self.options.api)
-        self.control = Control(self.api)
+        self.feed = Feed(self.engine, self.api, options=self.options.feed, seed=self.options.seed)
+        self.control = Control(self.api, self.feed)
         self.operations = Operations(self.engine)
         self.recorder: Recorder | None = None
         if self.options.record is not None:
-            self.recorder = Recorder(self.options.record, self.engine, self.api)
+            self.recorder = Recorder(self.options.record, self.engine, self.api, self.feed)
 
     @property
     def is_over(self) -> bool:

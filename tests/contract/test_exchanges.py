@@ -162,7 +162,7 @@ def test_a_dry_run_keeps_no_way_to_a_write() -> None:
     """I13: of the exchange that it is made from, only public reads are kept, with or without a key."""
     exchange, rig, venue = dry(has_key=True)
     kept = {value.__name__ for value in vars(exchange).values() if callable(value) and hasattr(value, "__self__")}
-    assert kept == {"venue_time_ms", "instruments", "quotes", "health", "close"}
+    assert kept == {"venue_time_ms", "estimated_time_ms", "instruments", "quotes", "health", "close"}
     assert not any(value is rig.client for value in vars(exchange).values())
     assert venue.writes == 0
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx2
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from btcbot.testing.chaos_proxy import ChaosProxy, Cut, Trouble
 from btcbot.testing.rig import Simulator
@@ -25,6 +28,20 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 @pytest.fixture
 def proxy(venue: Simulator) -> Iterator[ChaosProxy]:
     with ChaosProxy(venue.rest_url) as made:
+        yield made
+
+
+@pytest.fixture
+def feed(venue: Simulator) -> Iterator[ChaosProxy]:
+    with ChaosProxy(venue.ws_url) as made:
+        yield made
+
+
+@contextmanager
+def call(feed: ChaosProxy) -> Iterator[ClientConnection]:
+    """A WebSocket that was greeted."""
+    with connect(feed.ws_url, proxy=None, compression=None, open_timeout=1.0, close_timeout=0.2) as made:
+        assert "991" in str(made.recv(timeout=2.0))
         yield made
 
 
@@ -113,3 +130,65 @@ def test_a_network_that_is_gone_and_comes_back_at_the_same_address(
         proxy.heal()
         assert proxy.url == address
         assert ask(proxy).status_code == 200
+
+
+def test_a_websocket_passes_both_ways(feed: ChaosProxy) -> None:
+    with call(feed) as socket:
+        socket.send('[151,{"type":151,"channel":"obdiff","event":"BTCTRY","join":true}]')
+        assert "join|obdiff:BTCTRY" in str(socket.recv(timeout=2.0))
+        assert "431" in str(socket.recv(timeout=2.0))
+        assert socket.ping().wait(2.0)
+        assert feed.tunnels == 1
+    assert [(one.method, one.target) for one in feed.passed()] == [("GET", "/")]
+    assert feed.struck == {}
+
+
+def test_a_hushed_websocket_stands_without_a_sound_and_a_new_one_is_well(feed: ChaosProxy) -> None:
+    with call(feed) as socket:
+        assert feed.hush() == 1
+        assert not socket.ping().wait(0.5)
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.3)
+        assert feed.tunnels == 0
+        with call(feed) as other:
+            assert other.ping().wait(2.0)
+        feed.heal()
+        assert not socket.ping().wait(0.3), "what went half-open stays so"
+    assert feed.struck == {"hushed": 1}
+
+
+def test_a_dropped_websocket_is_reset(feed: ChaosProxy) -> None:
+    with call(feed) as socket:
+        assert feed.drop() == 1
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=2.0)
+    assert feed.struck == {"dropped": 1}
+
+
+@pytest.mark.parametrize(
+    ("cut", "error"), [(Cut.REFUSED, ConnectionRefusedError), (Cut.SILENT, TimeoutError)]
+)  # fmt: skip
+def test_a_websocket_meets_a_network_that_is_gone(feed: ChaosProxy, cut: Cut, error: type[Exception]) -> None:
+    with call(feed) as socket:
+        feed.cut(cut)
+        if cut is Cut.REFUSED:
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=2.0)
+        else:
+            assert not socket.ping().wait(0.5), "nobody says that it is gone"
+        with pytest.raises(error), call(feed):
+            pass
+        feed.heal()
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=2.0)
+    with call(feed) as again:
+        assert again.ping().wait(2.0)
+
+
+def test_the_wish_for_a_websocket_may_meet_trouble_like_any_request(feed: ChaosProxy) -> None:
+    feed.cause(Trouble.HALF_OPEN, count=1)
+    with pytest.raises(TimeoutError), call(feed):
+        pass
+    with call(feed) as socket:
+        assert socket.ping().wait(2.0)
+    assert feed.struck == {"half_open": 1}

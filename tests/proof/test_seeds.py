@@ -26,7 +26,8 @@ def test_a_slice_of_seeds_counts_what_the_simulation_saw() -> None:
 def test_summed_slices_are_held_to_the_same_demands() -> None:
     count = SEEDS_MIN_FOR_RATES
     enough = {"seeds": count, "faults": 20 * count, "crashes": 2 * count, "submits": 10 * count, "fills": 5 * count,
-              "instruments": 2 * count, **{f"fault:{name}": 100 for name in FAULTS}}  # fmt: skip
+              "instruments": 2 * count, "woken cycles": 5 * count, "woken orders": count,
+              **{f"fault:{name}": 100 for name in FAULTS}}  # fmt: skip
 
     assert seeds.shortfalls(enough) == []
     assert seeds.shortfalls({**enough, "submits": 9 * count}) == ["9.00 submits a seed, at least 10 wanted"]

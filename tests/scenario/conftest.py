@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from btcbot.testing.in_process import Rig
+from btcbot.testing.in_process_rig import Rig
 
 MEMORY = Path("/dev/shm")
 

@@ -17,7 +17,7 @@ from btcbot.profiles import RUN
 from btcbot.services.gatekeeper import Gatekeeper
 from btcbot.services.operator import ANSWER, REQUEST, OperatorService, Request
 from btcbot.services.order_lifecycle import OrderLifecycle
-from btcbot.testing.in_process import Crash
+from btcbot.testing.points import Crash
 from btcbot.testing.stories import SHORT, STORIES
 from btcbot.testing.stories.harm import POST, Crashes, Kill
 from btcbot.testing.stories.placement import place, told

@@ -74,7 +74,9 @@ def trusts_its_surroundings(node: ast.AST) -> bool:
     """A proxy of the environment, a redirect followed, a netrc read."""
     if isinstance(node, ast.keyword) and node.arg in {"trust_env", "follow_redirects"}:
         return not (isinstance(node.value, ast.Constant) and node.value.value is False)
-    return isinstance(node, ast.keyword) and node.arg in {"proxy", "proxies", "mounts", "max_redirects"}
+    if isinstance(node, ast.keyword) and node.arg == "proxy":  # a WebSocket asks the environment unless told not to
+        return not (isinstance(node.value, ast.Constant) and node.value.value is None)
+    return isinstance(node, ast.keyword) and node.arg in {"proxies", "mounts", "max_redirects"}
 
 
 def asks_the_network_on_its_own(node: ast.AST) -> bool:
@@ -115,14 +117,34 @@ def test_no_redirect_is_followed_and_no_proxy_of_the_environment_used() -> None:
     assert_none(breaches(asks_the_network_on_its_own))
 
 
+def test_the_feed_is_opened_in_one_place_on_a_socket_of_our_own_and_without_a_proxy() -> None:
+    """Given a socket, the library follows no redirect; told of no proxy, it asks the environment for none."""
+
+    def opens_a_feed(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and name_of(node.func).rpartition(".")[2] == "connect" and bool(node.keywords)
+
+    def is_closed(node: ast.AST) -> bool:
+        assert isinstance(node, ast.Call)
+        given = {keyword.arg for keyword in node.keywords}
+        return {"sock", "proxy", "ssl"} <= given
+
+    opened = [line for line in breaches(opens_a_feed) if line.startswith("btcbot/adapters/btcturk/")]
+    assert [line.rpartition(":")[0] for line in opened] == ["btcbot/adapters/btcturk/feed_socket.py"]
+    open_ended = breaches(lambda node: opens_a_feed(node) and not is_closed(node))
+    assert_none(line for line in open_ended if line.startswith("btcbot/adapters/btcturk/"))
+
+
 def test_the_one_transport_is_made_in_the_one_client() -> None:
     made = breaches(lambda node: isinstance(node, ast.Call) and name_of(node.func).endswith("DeadlineTransport"))
-    assert [line.rpartition(":")[0] for line in made] == ["btcbot/adapters/btcturk/rest.py"]
+    assert [line.rpartition(":")[0] for line in made] == ["btcbot/adapters/btcturk/sender.py"]
 
 
 def test_tls_is_what_the_standard_library_calls_the_default() -> None:
     made = breaches(lambda node: isinstance(node, ast.Call) and name_of(node.func) == "ssl.create_default_context")
-    assert [line.rpartition(":")[0] for line in made] == ["btcbot/adapters/btcturk/rest.py"]
+    assert sorted(line.rpartition(":")[0] for line in made) == [
+        "btcbot/adapters/btcturk/feed.py",
+        "btcbot/adapters/btcturk/sender.py",
+    ]
 
 
 def test_no_addresses_of_others_stand_in_the_source() -> None:
@@ -131,8 +153,10 @@ def test_no_addresses_of_others_stand_in_the_source() -> None:
     def names_a_host(node: ast.AST) -> bool:
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             return False
-        hosts = re.findall(r"https?://([A-Za-z0-9.-]+)", node.value)
-        return any(host not in {"api.btcturk.com", "127.0.0.1", "localhost"} for host in hosts)
+        hosts = re.findall(r"(?:https?|wss?)://([A-Za-z0-9.-]+)", node.value)
+        return any(
+            host not in {"api.btcturk.com", "ws-feed-pro.btcturk.com", "127.0.0.1", "localhost"} for host in hosts
+        )
 
     assert_none(breaches(names_a_host))
 

@@ -11,7 +11,7 @@ from tests.unit.btcturk.support import Rig, no
 from btcbot.adapters.btcturk.breaker import retry_after_s
 from btcbot.config import values
 from btcbot.config.env_file import parse_env_file
-from btcbot.config.settings import load_settings
+from btcbot.config.loading import load_settings
 from btcbot.domain.outcomes import Refused
 from btcbot.errors import ConfigurationError, VenueUnavailable
 

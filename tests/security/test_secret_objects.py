@@ -25,8 +25,8 @@ from btcbot.adapters.btcturk.signing import Signer
 from btcbot.adapters.metrics import NullMetrics
 from btcbot.adapters.redaction import REDACTED, Redactor, traceback_without_secrets
 from btcbot.config import secrets as config_secrets
+from btcbot.config.loading import load_settings
 from btcbot.config.secrets import EnvironmentProvider, FileProvider, Secret, secrets_alive
-from btcbot.config.settings import load_settings
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from btcturk_sim.assumptions import QUESTIONS
 from btcturk_sim.errors import ConservationError
 from btcturk_sim.fees import TRY_LEVEL_1
 
@@ -17,7 +18,13 @@ KEYS = st.sampled_from(["ALICE", "BOB"])
 PAIRS = st.sampled_from(["BTCTRY", "ADATRY"])
 PRICE_BPS = st.integers(-120, 120)
 
+#: Every answer to what is not known of orders: it may change while they rest.
+ANSWERS = [(name, answer)
+           for name in ("self-trades", "market-remainder", "stop-market-buy", "stop-reference", "stop-funds")
+           for answer in QUESTIONS[name].answers]  # fmt: skip
+
 ACTIONS = st.one_of(
+    st.tuples(st.just("assume"), st.sampled_from(ANSWERS)),
     st.tuples(st.just("limit"), KEYS, PAIRS, SIDES, PRICE_BPS, st.integers(110, 40_000)),
     st.tuples(st.just("market"), KEYS, PAIRS, SIDES, st.integers(110, 40_000)),
     st.tuples(st.just("stop"), KEYS, PAIRS, SIDES, st.integers(1, 100), st.integers(110, 40_000)),
@@ -133,6 +140,9 @@ class Player:
         self.limit(key, symbol, side, bps, worth)
         self.bench.simulator.faults.clear()
 
+    def assume(self, question):
+        assert self.bench.control("POST", "/assumptions", dict([question]))[0] == 200
+
     def halt(self, symbol, halted):
         assert self.bench.control("POST", "/market", {"symbol": symbol, "halted": halted})[0] == 200
 
@@ -152,8 +162,8 @@ def test_whatever_happens_the_books_add_up(make_bench, btc, ada, actions):
     assert bench.control("GET", "/state")[1]["conservation"] == "ok"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_long_and_busy_day_adds_up(make_bench, seed):
+@pytest.mark.parametrize(("seed", "other_answers"), [(1, 0), (2, 0), (3, 0), (4, 1)])
+def test_a_long_and_busy_day_adds_up(make_bench, seed, other_answers):
     """2,000 actions, dense enough that every kind of fill occurs many times; audited after each one."""
     random = Random(seed)
     moves = [(random.randint(-60, 60), random.randint(-40, 40), random.randint(0, 90)) for _ in range(300)]
@@ -172,6 +182,7 @@ def test_a_long_and_busy_day_adds_up(make_bench, seed):
         lambda: ("wait", random.randint(1, 20_000)),
         lambda: ("wait", random.randint(1, 20_000)),
         lambda: ("bust", key(), random.randint(-20, -1)),
+        *(lambda: ("assume", random.choice(ANSWERS)) for _ in range(other_answers)),
     ]
     key, pair, side = (partial(random.choice, of) for of in (("ALICE", "BOB"), ("BTCTRY", "ADATRY"), ("buy", "sell")))
     for _ in range(2_000):

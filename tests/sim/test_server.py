@@ -37,16 +37,22 @@ class Program:
         self.process = process
         self.addresses = json.loads(process.stdout.readline())
         self._stamp = 0
+        self._stamping = threading.Lock()
 
     def connect(self, where="rest"):
         return http.client.HTTPConnection(urlsplit(self.addresses[where]).netloc, timeout=10)
 
+    def signed(self):
+        """Headers for one request that is sent now: a stamp ages, and none is used twice, by whatever thread."""
+        with self._stamping:
+            self._stamp = max(time.time_ns() // 1_000_000, self._stamp + 1)
+            stamp = str(self._stamp)
+        signed = base64.b64encode(hmac.digest(SECRET, (KEY + stamp).encode(), "sha256")).decode()
+        return {"X-PCK": KEY, "X-Stamp": stamp, "X-Signature": signed, "Content-Type": "application/json"}
+
     def send(self, method, path, body=None, *, connection=None, headers=None):
         """The raw response, its body read."""
-        self._stamp = max(time.time_ns() // 1_000_000, self._stamp + 1)
-        stamp = str(self._stamp)
-        signed = base64.b64encode(hmac.digest(SECRET, (KEY + stamp).encode(), "sha256")).decode()
-        every = {"X-PCK": KEY, "X-Stamp": stamp, "X-Signature": signed, "Content-Type": "application/json"}
+        every = self.signed()
         with closing(connection or self.connect()) as used:
             used.request(method, path, body and json.dumps(body), every | (headers or {}))
             response = used.getresponse()
@@ -93,7 +99,7 @@ LIMIT = {"pairSymbol": "BTCTRY", "orderType": "buy", "orderMethod": "limit", "qu
 
 
 def test_one_json_line_says_where_and_the_market_moves(fresh):
-    assert set(fresh.addresses) == {"rest", "graph", "control"}
+    assert set(fresh.addresses) == {"rest", "graph", "control", "ws"}
     assert all(urlsplit(url).hostname == "127.0.0.1" for url in fresh.addresses.values())
 
     def last():
@@ -264,21 +270,16 @@ def test_a_late_request_is_acted_on_after_its_sender_has_gone(fresh):
 def test_500_orders_a_second(fresh):
     """On a quiet machine several thousand; the floor here leaves room for busy ones."""
     statuses, count = [], 300
-    # Both threads take stamps from one range, odd and even, that no other test uses.
-    first = time.time_ns() // 1_000_000 + 1_000
 
-    def hammer(stamp_offset):
+    def hammer():
         with closing(fresh.connect()) as connection:
-            for number in range(count):
-                stamp = str(first + stamp_offset + 2 * number)
-                signed = base64.b64encode(hmac.digest(SECRET, (KEY + stamp).encode(), "sha256")).decode()
-                headers = {"X-PCK": KEY, "X-Stamp": stamp, "X-Signature": signed, "Content-Type": "application/json"}
-                connection.request("POST", "/api/v1/order", json.dumps(LIMIT), headers)
+            for _ in range(count):
+                connection.request("POST", "/api/v1/order", json.dumps(LIMIT), fresh.signed())
                 response = connection.getresponse()
                 response.read()
                 statuses.append(response.status)
 
-    threads = [threading.Thread(target=hammer, args=(offset,)) for offset in (0, 1)]
+    threads = [threading.Thread(target=hammer) for _ in range(2)]
     started = time.monotonic()
     for thread in threads:
         thread.start()

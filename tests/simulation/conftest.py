@@ -5,19 +5,18 @@ from __future__ import annotations
 import pytest
 
 from btcbot.adapters.btcturk.outcome import Answer
-from btcbot.adapters.btcturk.rest import BtcturkHttpClient
+from btcbot.adapters.btcturk.requester import Requester
 
 
 @pytest.fixture
 def sends_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """An order is sent again when its answer is lost: what I1 forbids."""
-    send = BtcturkHttpClient._send
+    write = Requester.write
 
-    def again(self, endpoint, method, target, headers, body, timeout_s):
-        result = send(self, endpoint, method, target, headers, body, timeout_s)
+    def again(self, endpoint, method, target, stamp_ms, body):
+        result = write(self, endpoint, method, target, stamp_ms, body)
         if method == "POST" and not isinstance(result, Answer):
-            fresh = self._signer.headers(self._nonce.take())
-            result = send(self, endpoint, method, target, fresh, body, timeout_s)
+            result = write(self, endpoint, method, target, self.fresh_stamp(), body)
         return result
 
-    monkeypatch.setattr(BtcturkHttpClient, "_send", again)
+    monkeypatch.setattr(Requester, "write", again)

@@ -14,7 +14,7 @@ import pytest
 from btcbot.domain.ledger import Account
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import TradingState
-from btcbot.testing.in_process import Rig
+from btcbot.testing.in_process_rig import Rig
 
 
 @pytest.fixture

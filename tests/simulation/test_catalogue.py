@@ -13,7 +13,8 @@ from btcbot.testing.absent import ABSENT, Absent
 from btcbot.testing.chance import place_of
 from btcbot.testing.effects import Effects
 from btcbot.testing.faults import FAULTS
-from btcbot.testing.in_process import Rig
+from btcbot.testing.feed_effects import FeedEffects
+from btcbot.testing.in_process_rig import Rig
 
 ROOT = Path(__file__).parents[2]
 #: Where each endpoint of the client stands on the wire.
@@ -46,7 +47,36 @@ def test_each_fault_says_what_it_is_and_can_strike() -> None:
         if fault.site == "wire":
             assert not (fault.rule and fault.remake), "the venue or the way, not both"
         elif name not in ("crash", "venue_skew"):
-            assert callable(getattr(Effects, name)), "what it does to a world has its name"
+            effects = FeedEffects if fault.site == "feed" else Effects
+            assert callable(getattr(effects, name)), "what it does to a world has its name"
+
+
+#: What the plan asks of the live feed, and the faults that do it.
+OF_THE_FEED = {
+    "disconnects": {"feed_closed", "feed_aborted", "feed_refused", "feed_cut"},
+    "half-open silence": {"feed_half_open"},
+    "duplicated": {"feed_frame_doubled", "feed_events_doubled"},
+    "out of order": {"feed_frames_swapped", "feed_change_first", "feed_frames_late"},
+    "missing, sequence gap": {"feed_frames_lost", "feed_snapshot_lost", "feed_books_stop"},
+    "stale snapshot": {"feed_snapshot_stale"},
+    "wrong symbol": {"feed_wrong_symbol"},
+    "flood": {"feed_flood"},
+    "crossed book": {"feed_crossed"},
+    "zero or negative price": {"feed_no_price"},
+    "100-fold spike": {"feed_price_spike"},
+    "heartbeat loss": {"feed_heartbeat_lost"},
+    "loss of the login": {"feed_login_lost", "feed_login_refused"},
+    "what cannot be read": {"feed_wrong_type", "feed_garbage", "feed_frame_cut_off", "feed_huge", "feed_deep"},
+    "news of our account": {
+        "feed_events_stop", "feed_events_lost", "feed_events_late", "feed_events_early", "feed_events_untrue",
+    },
+}  # fmt: skip
+
+
+def test_all_that_the_plan_fears_of_a_feed_is_in_the_catalogue() -> None:
+    in_group = {name for name, fault in FAULTS.items() if fault.group == "feed"}
+
+    assert set().union(*OF_THE_FEED.values()) == in_group
 
 
 @pytest.mark.parametrize("endpoint", Endpoint)
@@ -108,7 +138,7 @@ def test_what_is_absent_waits_for_something_or_is_proved_elsewhere(name: str) ->
 
 
 def test_a_feature_that_lands_is_noticed() -> None:
-    assert exists("btcbot.adapters.btcturk.rest")
+    assert exists("btcbot.adapters.btcturk.feed_protocol")
     assert exists("btcbot.profiles:RUN")
     assert not exists("btcbot.profiles:NOTHING_OF_THIS_NAME")
     assert not exists("btcbot.adapters.btcturk.nothing_of_this_name")

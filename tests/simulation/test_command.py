@@ -41,7 +41,7 @@ def test_the_catalogue_and_what_it_lacks() -> None:
 
     assert told.exit_code == 0
     assert "refused_but_placed" in told.output
-    assert "not simulated: feed: silence" in told.output
+    assert "not simulated: operator: degrade override" in told.output
 
 
 def test_a_failure_says_how_to_repeat_it_what_it_takes_and_where_it_is_kept(sends_again: None, tmp_path: Path) -> None:
@@ -82,7 +82,8 @@ def test_a_batch_in_which_too_little_happened_fails(monkeypatch: pytest.MonkeyPa
     from btcbot.testing import simulate
     from btcbot.testing.simulate import Tally
 
-    quiet = Tally(seeds=200, submits=1_999, crashes=400, fills=4_000, instruments=450, faults=Counter(crash=8_000))
+    quiet = Tally(seeds=200, submits=1_999, crashes=400, fills=4_000, instruments=450, woken=2_000, woken_submits=300,
+                  faults=Counter(crash=8_000))  # fmt: skip
     monkeypatch.setattr(simulate, "simulate", lambda *arguments, **options: quiet)
 
     told = CliRunner().invoke(root, ["simulate", "1", "--count", "200"])

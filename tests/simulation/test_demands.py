@@ -13,7 +13,8 @@ from btcbot.testing.simulate import Tally
 
 def batch(seeds: int, each_fault: int, **less: int) -> Tally:
     """So many seeds that did what is demanded, but for what is given."""
-    sums = {"submits": 10 * seeds, "crashes": 2 * seeds, "fills": 5 * seeds, "instruments": 2 * seeds, **less}
+    enough = {"submits": 10 * seeds, "crashes": 2 * seeds, "fills": 5 * seeds, "instruments": 2 * seeds}
+    sums = {**enough, "woken": 5 * seeds, "woken_submits": seeds, **less}
     faults = Counter(dict.fromkeys(FAULTS, each_fault))
     faults["lost_before"] += 20 * seeds
     return Tally(seeds=seeds, faults=faults, **sums)
@@ -30,6 +31,13 @@ def test_an_average_below_its_demand_is_named_with_both_numbers(name: str) -> No
     (told,) = missed(batch(200, 0, **{name: 199}))
 
     assert told == f"0.99 {name} a seed, at least {DEMANDS[name]:g} wanted"
+
+
+def test_a_feed_that_wakes_nothing_is_named() -> None:
+    assert missed(batch(200, 0, woken=999, woken_submits=0)) == [
+        "5.00 woken cycles a seed, at least 5 wanted",
+        "0.00 woken orders a seed, at least 0.8 wanted",
+    ]
 
 
 def test_too_few_firings() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.feed import Wake
 from btcbot.domain.reasons import ReasonCode
 from btcbot.loop import LoopOptions, back_off_seconds, next_tick_ns, run_with_optional_loop
 from btcbot.ports import StopSignal
@@ -61,9 +62,33 @@ class Bench:
         self.flushed = 0
         self.events: list[tuple[str, Mapping[str, object]]] = []
         self._is_set = False
+        self.has_feed = False
+        self.woken: list[float] = []
+        self.woken_takes = 0.0
+        self.woken_report = COMPLETED
+        #: Seconds from the start at which the feed has news, and of what kind; told once each.
+        self.news: list[tuple[float, Wake]] = []
+
+    # the feed
+    def wait_on_feed(self, seconds: float, *, for_market: bool) -> Wake:
+        assert seconds > 0, "no use to wait for nothing"
+        until = (self.ns - self.started_ns) / SECOND_NS + seconds
+        for at, wake in self.news:
+            if wake is Wake.MARKET and not for_market:
+                continue
+            if at <= until:
+                self.news.remove((at, wake))
+                self.ns = max(self.ns, self.started_ns + round(at * SECOND_NS))
+                return wake
+        self.ns += round(seconds * SECOND_NS)
+        return Wake.TIME
 
     # the cycle
-    def run_cycle(self) -> CycleReport:
+    def run_cycle(self, wake: Wake) -> CycleReport:
+        if wake is Wake.MARKET:
+            self.woken.append((self.ns - self.started_ns) / SECOND_NS)
+            self.ns += round(self.woken_takes * SECOND_NS)
+            return self.woken_report
         number = len(self.starts)
         self.starts.append((self.ns - self.started_ns) / SECOND_NS)
         self.ns += round(self.cycle_takes[min(number, len(self.cycle_takes) - 1)] * SECOND_NS)
@@ -109,17 +134,27 @@ class Bench:
         jitter_seconds: float = 0.0,
         cycles_max: int | None = None,
         jitter: Callable[[], float] = lambda: 0.0,
+        gap_seconds: float = 0.0,
+        wake_seconds: float | None = None,
     ) -> int:
         anything: Any = self
         return run_with_optional_loop(
             self.run_cycle,
-            LoopOptions(loop=loop, cycle_seconds=cycle_seconds, jitter_seconds=jitter_seconds, cycles_max=cycles_max),
+            LoopOptions(
+                loop=loop,
+                cycle_seconds=cycle_seconds,
+                jitter_seconds=jitter_seconds,
+                cycles_max=cycles_max,
+                gap_seconds=gap_seconds,
+                wake_seconds=wake_seconds,
+            ),
             anything,
             anything,
             jitter,
             anything,
             self.flush,
             anything,
+            self.wait_on_feed if self.has_feed else None,
         )
 
 
@@ -248,3 +283,75 @@ class TestEnding:
         for bench, status in ((Bench([COMPLETED, HALTED]), 1), (Bench(stop_after=2), 0)):
             assert bench.run() == status
             assert bench.flushed == 2 * len(bench.starts) == 4
+
+
+def a_bench_with_feed(*news: tuple[float, Wake], reports: Sequence[CycleReport] = (COMPLETED,)) -> Bench:
+    bench = Bench(list(reports))
+    bench.has_feed, bench.news = True, list(news)
+    return bench
+
+
+class TestTheFeedWakes:
+    def test_a_change_of_the_market_starts_a_cycle_at_once(self) -> None:
+        bench = a_bench_with_feed((3.0, Wake.MARKET))
+
+        bench.run(cycles_max=2, wake_seconds=0.25)
+
+        assert bench.woken == [3.0]
+        assert bench.starts == [0.0, 10.0], "the timer keeps its rate"
+
+    def test_a_burst_is_one_cycle_now_and_one_at_its_end(self) -> None:
+        bench = a_bench_with_feed(*[(3.0 + 0.01 * number, Wake.MARKET) for number in range(3)])
+
+        bench.run(cycles_max=2, wake_seconds=0.25)
+
+        assert bench.woken == [3.0, 3.25, 3.5]
+
+    def test_prices_wake_nothing_where_the_settings_say_so(self) -> None:
+        bench = a_bench_with_feed((3.0, Wake.MARKET))
+
+        bench.run(cycles_max=2, wake_seconds=None)
+
+        assert (bench.woken, bench.starts) == ([], [0.0, 10.0])
+
+    def test_nor_while_the_venue_is_in_trouble(self) -> None:
+        bench = a_bench_with_feed((3.0, Wake.MARKET), reports=[OBSERVED])
+
+        bench.run(cycles_max=2, wake_seconds=0.25)
+
+        assert bench.woken == []
+
+    def test_news_of_our_account_bring_the_whole_cycle_forward(self) -> None:
+        bench = a_bench_with_feed((6.0, Wake.ACCOUNT))
+
+        bench.run(cycles_max=2, gap_seconds=1.5, wake_seconds=0.25)
+
+        assert bench.starts == [0.0, 6.0]
+
+    def test_but_no_nearer_to_the_last_one_than_the_limits_of_the_venue_allow(self) -> None:
+        bench = a_bench_with_feed((0.2, Wake.ACCOUNT))
+
+        bench.run(cycles_max=2, gap_seconds=1.5, wake_seconds=0.25)
+
+        assert bench.starts == [0.0, 1.5]
+
+    def test_news_of_our_account_are_heard_between_two_woken_cycles_too(self) -> None:
+        bench = a_bench_with_feed((3.0, Wake.MARKET), (3.1, Wake.ACCOUNT))
+
+        bench.run(cycles_max=2, gap_seconds=1.5, wake_seconds=0.25)
+
+        assert (bench.woken, bench.starts) == ([3.0], [0.0, 3.1])
+
+    def test_a_halt_of_a_woken_cycle_ends_the_loop(self) -> None:
+        bench = a_bench_with_feed((3.0, Wake.MARKET))
+        bench.woken_report = HALTED
+
+        assert bench.run(wake_seconds=0.25) == 1
+        assert bench.starts == [0.0]
+
+    def test_a_word_to_stop_ends_the_wait(self) -> None:
+        bench = a_bench_with_feed((3.0, Wake.STOP))
+        bench.stop_after = 1
+
+        assert bench.run(wake_seconds=0.25) == 0
+        assert bench.starts == [0.0]

@@ -27,6 +27,7 @@ class DryRun:
 
     def __init__(self, exchange: Exchange, *, balance_try: Decimal, clock: Clock) -> None:
         self._venue_time_ms: Callable[[], int] = exchange.venue_time_ms
+        self._estimated_time_ms: Callable[[], int | None] = exchange.estimated_time_ms
         self._instruments: Callable[[], Mapping[str, Instrument]] = exchange.instruments
         self._quotes: Callable[[Sequence[str]], Mapping[str, Quote]] = exchange.quotes
         self._health: Callable[[], VenueHealth] = exchange.health
@@ -37,6 +38,9 @@ class DryRun:
 
     def venue_time_ms(self) -> int:
         return self._venue_time_ms()
+
+    def estimated_time_ms(self) -> int | None:
+        return self._estimated_time_ms()
 
     def instruments(self) -> Mapping[str, Instrument]:
         return self._instruments()
@@ -77,7 +81,7 @@ class DryRun:
         return Simulated()
 
     def take_stamp(self) -> int:
-        self._last_stamp_ms = max(self._venue_time_ms(), self._last_stamp_ms + 1)
+        self._last_stamp_ms = max(self._estimated_time_ms() or self._venue_time_ms(), self._last_stamp_ms + 1)
         return self._last_stamp_ms
 
     def health(self) -> VenueHealth:

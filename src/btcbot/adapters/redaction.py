@@ -48,6 +48,11 @@ _HEADERS: Final = re.compile(
 _PARAMETERS: Final = re.compile(
     r"(?P<name>\b(?:api_?key|api_?secret|signature|token|password)=)[^\s&'\"]+", re.IGNORECASE
 )
+#: In JSON, also where it was quoted once or twice more. The feed's login never changes: whoever has it has the login.
+_JSON_VALUES: Final = re.compile(
+    r"(?P<name>\b(?:signature|public_?key))(?P<between>\\*['\"]\s*:\s*\\*['\"])(?:\\+/|[^\s'\",;&}\])\\])+",
+    re.IGNORECASE,
+)
 _REST: Final = re.compile(r"[A-Za-z0-9+/=_\\%-]*")
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]")
 
@@ -81,6 +86,7 @@ class Redactor:
         if "=" in text or ":" in text or "," in text:
             text = _HEADERS.sub(rf"\g<name>\g<between>{REDACTED}", text)
             text = _PARAMETERS.sub(rf"\g<name>{REDACTED}", text)
+            text = _JSON_VALUES.sub(rf"\g<name>\g<between>{REDACTED}", text)
         if len(text) > TEXT_CHARACTERS_MAX:
             text = text[:TEXT_CHARACTERS_MAX] + f"… ({len(text)} characters)"
         return text

@@ -30,6 +30,11 @@ class StopFlag:
         with contextlib.suppress(BlockingIOError):  # full: it wakes all the same
             os.write(self._writer, b".")
 
+    def fileno(self) -> int:
+        """A descriptor that can be read from once it is set, for whoever waits for something else as well. Waiting for
+        it is all that may be done with it."""
+        return self._reader
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait `timeout` seconds (None: for ever), or until it is set; whether it is."""
         if not self._is_set:

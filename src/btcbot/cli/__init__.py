@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "kill": ("kill", "Stop new orders at once: kill on, kill off, kill status."),
     "resume": ("resume", "Reopen a bot that halted, after looking at the evidence."),
     "config": ("config", "Show every setting in force and where it came from, secrets masked."),
+    "watch": ("watch", "Show the order book and the last trades of a pair, live."),
     "health": ("health", "Ask the venue for its time and rules; tell how it answers."),
     "doctor": ("doctor", "Check everything that a live run needs, and say how to mend what is wrong."),
     "db": ("db", "Look after the state database: locks, migrate, backup, verify, rebind."),

@@ -81,7 +81,8 @@ def command(
         click.echo(_json_line(judgement, options))
     else:
         _print(judgement, options)
-    sys.exit(EXIT_DONE if judgement.both_sides_filled and not judgement.faults else EXIT_FAILED)
+    is_full = judgement.both_sides_filled and judgement.quotes_from_feed > 0
+    sys.exit(EXIT_DONE if is_full and not judgement.faults else EXIT_FAILED)
 
 
 class _Screen:
@@ -146,6 +147,9 @@ def _json_line(judgement: Judgement, options: DemoOptions) -> str:
             "pnl_try": plain(judgement.realized_pnl + judgement.unrealized_pnl),
             "realized_pnl_try": plain(judgement.realized_pnl),
             "fees_try": plain(judgement.fees),
+            "quotes": judgement.quotes,
+            "quotes_from_feed": judgement.quotes_from_feed,
+            "woken_cycles": judgement.woken_cycles,
             "doubled_orders": len(judgement.doubled_orders),
             "faults": judgement.faults,
             "db": str(options.folder / "demo.db"),
@@ -177,10 +181,16 @@ def _print(judgement: Judgement, options: DemoOptions) -> None:
         f"{judgement.orders} orders, {judgement.fills} fills (the venue has {judgement.venue_fills}), "
         f"{plain(judgement.fees)} TRY of fees and tax"
     )
+    console.print(
+        f"{judgement.quotes_from_feed} of {judgement.quotes} quotes came from the live feed, which woke "
+        f"{judgement.woken_cycles} of the {judgement.cycles} cycles"
+    )
     console.print(f"profit {pnl:.2f} TRY, of it realised {judgement.realized_pnl:.2f} (net of fees)")
     if judgement.faults:
         for fault in judgement.faults:
             console.print(f"FAULT: {fault}")
+    elif not judgement.quotes_from_feed:
+        console.print("Not a full demo: the live feed served no quote; the bot's log says why.")
     elif not judgement.both_sides_filled:
         console.print("Not a full demo: the strategy found no reason to trade on both sides. Give it more cycles.")
     else:

@@ -24,8 +24,10 @@ from btcbot.errors import BtcbotError, ConfigurationError, Refused, VenueUnavail
 
 if TYPE_CHECKING:
     from btcbot.adapters.store.sqlite import SqliteStore
-    from btcbot.config.settings import LoadedSettings, Settings
-    from btcbot.ports import Exchange
+    from btcbot.config.loading import LoadedSettings
+    from btcbot.config.settings import Settings
+    from btcbot.domain.feed import FeedView
+    from btcbot.ports import Exchange, MarketFeed
 
 PASS: Final = "PASS"  # noqa: S105 - a verdict, not a secret
 WARN: Final = "WARN"
@@ -35,6 +37,8 @@ EXIT_OF: Final = {PASS: 0, WARN: 1, FAIL: 2}
 
 #: How far ahead of venue time a mark may be for the doctor to wait for it.
 MARK_AHEAD_MS_MAX: Final = 3_000
+#: How long the feed may take to show all books.
+FEED_SECONDS_MAX: Final = 8.0
 
 
 class Finding(NamedTuple):
@@ -90,6 +94,7 @@ def examine(where: Where) -> Iterator[Finding]:
     if loaded is not None:
         yield from _rotation(loaded.settings)
         yield from _venue(loaded.settings)
+        yield from _feed(loaded.settings)
         yield from _key(where, database, loaded.settings)
 
 
@@ -240,6 +245,36 @@ def _venue(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _feed(settings: Settings) -> Iterator[Finding]:
+    """Whether the live feed shows the books; how much of it, not whether it agrees with REST: cycles see to that."""
+    from btcbot.bootstrap import feed_url
+    from btcbot.cli import venue
+
+    url = feed_url(settings)
+    if url is None:
+        why = "MARKET_DATA_MODE=rest" if settings.market_data_mode == "rest" else "no BTCTURK_WS_URL of this simulator"
+        yield Finding(PASS, "feed", "address", f"none ({why}): quotes come from REST")
+        return
+    with venue.feed(settings, None) as feed:
+        view = _watch(feed, lambda view: len(view.books) == len(settings.symbols))
+    if view.alive_at_ms is None:
+        level = FAIL if settings.market_data_mode == "ws" else WARN
+        yield Finding(level, "feed", "reachable", f"{url} is down: {view.why_down}; quotes would come from REST")
+    elif missing := [f"{symbol}: {why}" for symbol, why in view.without_book.items()]:
+        yield Finding(WARN, "feed", "books", f"{url} answers, but {'; '.join(missing)}")
+    else:
+        yield Finding(PASS, "feed", "books", f"{url} shows {', '.join(view.books)}")
+
+
+def _watch(feed: MarketFeed, is_enough: Callable[[FeedView], bool]) -> FeedView:
+    """Look until it is enough, or the time is over."""
+    deadline = time.monotonic() + FEED_SECONDS_MAX
+    feed.start()
+    while not is_enough(view := feed.view()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return view
+
+
 def _rotation(settings: Settings) -> Iterator[Finding]:
     from btcbot.config.secrets import RotationState, rotation
 
@@ -275,6 +310,7 @@ def _key(where: Where, database: Path, settings: Settings) -> Iterator[Finding]:
         with lock, venue.with_key(settings, lambda: mark_ms, lambda mark: None) as exchange:
             _wait_until_after(mark_ms, exchange)
             yield from _permissions(exchange)
+        yield from _login(settings)
 
 
 def _nonce_mark(where: Where, database: Path) -> int:
@@ -302,6 +338,22 @@ def _wait_until_after(mark_ms: int, exchange: Exchange) -> None:
         return
     if 0 <= ahead_ms <= MARK_AHEAD_MS_MAX:
         time.sleep((ahead_ms + 1) / 1000)
+
+
+def _login(settings: Settings) -> Iterator[Finding]:
+    """The key's permission for the feed. Without it fills are known when the lists show them, a cycle later."""
+    from btcbot.bootstrap import feed_url
+    from btcbot.cli import venue
+
+    if feed_url(settings) is None:
+        return
+    with venue.feed(settings, venue.signer(settings)) as feed:
+        view = _watch(feed, lambda view: view.is_logged_in)
+    if view.is_logged_in:
+        yield Finding(PASS, "key", "feed", "can log in")
+    else:
+        why = view.why_not_logged_in or view.why_down or "no answer"
+        yield Finding(WARN, "key", "feed", f"cannot log in: {why}; give the key the permission for WebSocket")
 
 
 def _permissions(exchange: Exchange) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from btcbot.errors import ConfigurationError, Refused
 
 if TYPE_CHECKING:
     from btcbot.adapters.store.sqlite import SqliteStore
-    from btcbot.config.settings import LoadedSettings
+    from btcbot.config.loading import LoadedSettings
     from btcbot.domain.cycles import CycleReport
 
 _SETTING: Final = "STATE_DB_PATH"
@@ -65,7 +65,7 @@ def _env_file_path(env_file: Path | None) -> tuple[str | None, str]:
 
 def load(where: Where) -> LoadedSettings:
     """All settings, with `--db` as STATE_DB_PATH; ConfigurationError tells every problem."""
-    from btcbot.config.settings import load_settings
+    from btcbot.config.loading import load_settings
 
     overrides = {_SETTING: str(where.db)} if where.db is not None else {}
     return load_settings(os.environ, where.env_file, overrides)

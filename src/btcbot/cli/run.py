@@ -60,7 +60,7 @@ def command(
     from btcbot.adapters.logs import configure_logging, flush_logs, shutdown_logging
     from btcbot.adapters.metrics import make_metrics
     from btcbot.adapters.stop import StopFlag
-    from btcbot.config.settings import load_settings
+    from btcbot.config.loading import load_settings
     from btcbot.loop import LoopOptions, run_with_optional_loop
 
     overrides = {"DRY_RUN": "true"} if dry_run else {}
@@ -69,6 +69,7 @@ def command(
     settings = load_settings(os.environ, env_file, overrides).settings
     _demand_cycle_length(settings, cycle_seconds, jitter_seconds, loop=not once)
     _demand_armed_or_dry(settings)
+    _demand_time_for_books(settings, loop=not once)
 
     import structlog
 
@@ -83,7 +84,7 @@ def command(
     stop = StopFlag()
     _end_on_signals(stop)
     try:
-        bot = bootstrap.build(settings, stop=stop, metrics=metrics, log=log)
+        bot = bootstrap.build(settings, stop=stop, metrics=metrics, log=log, with_feed=not once)
         try:
             _demand_not_halted(bot)
             bootstrap.tradable_now(bot.exchange, settings, log)
@@ -95,6 +96,8 @@ def command(
                     cycle_seconds=cycle_seconds,
                     jitter_seconds=jitter_seconds,
                     cycles_max=max_cycles,
+                    gap_seconds=float(bootstrap.cycle_seconds_min(settings)),
+                    wake_seconds=settings.feed_wake_ms / 1000 if settings.feed_wake_ms else None,
                 ),
                 SystemClock(),
                 stop,
@@ -102,9 +105,11 @@ def command(
                 metrics,
                 flush_logs,
                 log,
+                wait=bot.waiting(stop) if not once else None,
             )
             if cancel_on_exit:
                 bot.cancel_resting()
+            bot.close_feed()
             flush_logs(1.0)  # the farewell is the last line
             click.echo(_farewell(bot, status), err=True)
         finally:
@@ -155,6 +160,12 @@ def _demand_armed_or_dry(settings: Settings) -> None:
             "DRY_RUN is false but LIVE_TRADING is not set, so nothing could be sent; set LIVE_TRADING=true and "
             "LIVE_TRADING_ACK=I_UNDERSTAND to trade, or DRY_RUN=true to simulate"
         )
+
+
+def _demand_time_for_books(settings: Settings, *, loop: bool) -> None:
+    """Books come with time; a single cycle would end before the first of them."""
+    if settings.market_data_mode == "ws" and not loop:
+        raise Refused("MARKET_DATA_MODE=ws needs --loop; a single cycle takes its quotes from REST: set auto or rest")
 
 
 def _demand_not_halted(bot: Bot) -> None:

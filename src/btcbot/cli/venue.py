@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from btcbot.adapters.btcturk.signing import Signer
     from btcbot.config.settings import Settings
-    from btcbot.ports import Exchange
+    from btcbot.ports import Exchange, MarketFeed
 
 
 @contextmanager
@@ -37,16 +38,14 @@ def with_key(settings: Settings, load_mark: Callable[[], int], save_mark: Callab
     import structlog
 
     from btcbot.adapters.btcturk.rest import BtcturkHttpClient
-    from btcbot.adapters.btcturk.signing import Signer
     from btcbot.adapters.clock import SystemClock
     from btcbot.adapters.metrics import NullMetrics
     from btcbot.bootstrap import timing
 
-    assert settings.btcturk_api_key is not None and settings.btcturk_api_secret is not None, "a key is needed"
     with _quiet(settings):
         exchange = BtcturkHttpClient(
             settings.btcturk_base_url,
-            signer=Signer(settings.btcturk_api_key, settings.btcturk_api_secret),
+            signer=signer(settings),
             clock=SystemClock(),
             stop=threading.Event(),
             metrics=NullMetrics(),
@@ -60,6 +59,34 @@ def with_key(settings: Settings, load_mark: Callable[[], int], save_mark: Callab
             yield exchange
         finally:
             exchange.close()
+
+
+def signer(settings: Settings) -> Signer:
+    """Of the key in `settings`, which must be there; whatever the mode: to read is no order."""
+    from btcbot.adapters.btcturk.signing import Signer
+
+    assert settings.btcturk_api_key is not None and settings.btcturk_api_secret is not None, "a key is needed"
+    return Signer(settings.btcturk_api_key, settings.btcturk_api_secret)
+
+
+@contextmanager
+def feed(settings: Settings, login: Signer | None) -> Iterator[MarketFeed]:
+    """The live feed that the settings name, which they must; not yet started. With `login` it tells of the account."""
+    import structlog
+
+    from btcbot.adapters.clock import SystemClock
+    from btcbot.adapters.metrics import NullMetrics
+    from btcbot.bootstrap import live_feed
+
+    with _quiet(settings):
+        found = live_feed(
+            settings, login, clock=SystemClock(), metrics=NullMetrics(), log=structlog.get_logger("btcbot")
+        )
+        assert found is not None, "asked for before"
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 @contextmanager

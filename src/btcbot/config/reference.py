@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from btcbot.config.settings import SettingDescription, describe_settings
+from btcbot.config.description import SettingDescription, describe_settings
 from btcbot.metric_catalogue import CATALOGUE, SECONDS_BUCKETS
 
 __all__ = ["PAGES", "metrics_page", "settings_page", "write_pages"]

@@ -20,9 +20,22 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["base_url", "choice", "decimal", "endpoint", "iso_date", "names", "path", "switch", "symbols", "whole"]
+__all__ = [
+    "base_url",
+    "choice",
+    "decimal",
+    "endpoint",
+    "iso_date",
+    "names",
+    "path",
+    "switch",
+    "symbols",
+    "whole",
+    "ws_url",
+]
 
 VENUE_HOST: Final = "api.btcturk.com"
+FEED_HOST: Final = "ws-feed-pro.btcturk.com"
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -30,7 +43,9 @@ _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 _SYMBOL_AS_WRITTEN: Final = re.compile(r"[A-Za-z0-9]{1,20}_?[A-Za-z0-9]{1,20}", re.ASCII)
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{2,20}", re.ASCII)
 _SYMBOLS_MAX: Final = 100
-_URL: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:(?P<port>[0-9]{1,5}))?/?")
+_HOST: Final = r"://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:(?P<port>[0-9]{1,5}))?/?"
+_URL: Final = re.compile(f"(?P<scheme>https?){_HOST}")
+_WS_URL: Final = re.compile(f"(?P<scheme>wss?){_HOST}")
 _ENDPOINT: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:(?P<port>[0-9]{1,5}))?"
     r"(?P<path>(/[A-Za-z0-9._-]*)*)"
@@ -159,19 +174,28 @@ def base_url(value: object) -> object:
 
     The whole address must match a narrow pattern, so that user parts, paths, escapes and look-alike hosts have no room.
     """
+    return _address(value, _URL, VENUE_HOST, "https", "http") if isinstance(value, str) else value
+
+
+def ws_url(value: object) -> object:
+    """The venue's live feed over TLS, or a simulator's on this very machine; empty means not given."""
     if not isinstance(value, str):
         return value
-    mend = f"write https://{VENUE_HOST}, or http://127.0.0.1:PORT for a local simulator"
-    match = _URL.fullmatch(value)
+    return _address(value, _WS_URL, FEED_HOST, "wss", "ws") if value else None
+
+
+def _address(value: str, pattern: re.Pattern[str], venue: str, secure: str, plain: str) -> str:
+    mend = f"write {secure}://{venue}, or {plain}://127.0.0.1:PORT for a local simulator"
+    match = pattern.fullmatch(value)
     if match is None:
         raise ValueError(f"is not an address of the venue; {mend}")
     scheme, host, port = match["scheme"], match["host"].lower(), match["port"]
     if port is not None and not 1 <= int(port) <= 65535:
         raise ValueError(f"has no such port; {mend}")
-    if host == VENUE_HOST:
-        if scheme != "https" or port not in (None, "443"):
-            raise ValueError(f"must reach the venue by https on its usual port; {mend}")
-        return f"https://{VENUE_HOST}"
+    if host == venue:
+        if scheme != secure or port not in (None, "443"):
+            raise ValueError(f"must reach the venue by {secure} on its usual port; {mend}")
+        return f"{secure}://{venue}"
     if not _is_loopback(host):
         raise ValueError(f"names another host than the venue or this machine; {mend}")
     return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"

@@ -108,7 +108,12 @@ def hold_for(order: Order, base: str, quote: str, fee_rates: FeeRates) -> Hold:
 
 def book_foreign(trade: VenueTrade) -> Entry:
     """A trade of an order that is not ours: it moves the balance, never our position."""
-    return _trade_entry(trade, f"foreign:{trade.trade_id}", EntryKind.FOREIGN, Account.FOREIGN)
+    return _trade_entry(trade, foreign_entry_id(trade.trade_id), EntryKind.FOREIGN, Account.FOREIGN)
+
+
+def foreign_entry_id(trade_id: str) -> str:
+    """Under which id a trade of other hands is booked, once."""
+    return f"foreign:{trade_id}"
 
 
 def _trade_entry(trade: VenueTrade, entry_id: str, kind: EntryKind, counter: Account) -> Entry:

@@ -13,10 +13,14 @@ from btcbot.domain.reasons import ReasonCode
 
 
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
-    """Trusted quotes by symbol, and for each other wanted symbol why it has none."""
+    """Trusted quotes by symbol, and for each other wanted symbol why it has none.
+
+    `from_feed` are the symbols whose quote is of the live feed; all others are of REST.
+    """
 
     quotes: Mapping[str, Quote]
     unusable: Mapping[str, ReasonCode]
+    from_feed: frozenset[str] = frozenset()
 
     @property
     def stale_rate(self) -> Decimal:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
 from btcbot.domain import money
+from btcbot.domain.ledger import Hold
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False):
@@ -39,3 +40,13 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def total(self, asset: str) -> Decimal:
         return self.free(asset) + self.locked(asset)
+
+    def with_held(self, holds: Iterable[Hold]) -> AccountSnapshot:
+        """As the venue will show it once it has locked these holds too; never below zero free."""
+        balances = dict(self.balances)
+        for hold in holds:
+            before = balances.get(hold.asset)
+            if before is not None:
+                moved = min(hold.amount, before.free)
+                balances[hold.asset] = Balance(hold.asset, before.free - moved, before.locked + moved)
+        return msgspec.structs.replace(self, balances=balances)

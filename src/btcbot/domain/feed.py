@@ -67,8 +67,9 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
 
     `connection` counts connections: another number means that everything in between may have been missed. `alive_at_ms`
     is when the connection last proved that it lives (any frame or pong), None while there is none. `without_book` tells
-    for each wanted symbol that has no book why. `events` are those since the last look, oldest first; `has_lost_events`
-    tells that there were more than the feed keeps, or that the connection broke in between.
+    for each wanted symbol that has no book why. `why_not_logged_in` is empty when we are, and when there is no key to
+    log in with. `events` are those since the last look, oldest first; `has_lost_events` tells that there were more than
+    the feed keeps, or that some may have been missed: after every connection, login and end of either.
     """
 
     connection: int
@@ -79,6 +80,7 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
     without_book: Mapping[str, str]
     events: tuple[AccountEvent, ...] = ()
     has_lost_events: bool = False
+    why_not_logged_in: str = ""
 
 
 class Wake(StrEnum):

@@ -24,6 +24,7 @@ class ReasonCode(StrEnum):
     PRICE_BAND = "risk_block:venue_price_band"
     NO_INVENTORY = "risk_block:sell_requires_inventory"
     STALE_QUOTE = "risk_block:stale_market_data"
+    BOOK_UNTRUSTED = "risk_block:book_not_trusted"
     CROSSED_QUOTE = "risk_block:crossed_or_empty_book"
     ORDER_IN_DOUBT = "risk_block:order_in_doubt"
     # gates: why nothing may be written at all

@@ -128,7 +128,7 @@ class AccountingService:
         return booked
 
     def _book(self, trade: VenueTrade) -> int:
-        if self._store.has_fill(trade.trade_id) or self._store.has_entry(f"foreign:{trade.trade_id}"):
+        if self._store.has_fill(trade.trade_id) or self._store.has_entry(booking.foreign_entry_id(trade.trade_id)):
             self._remember(trade.trade_id)
             return 0
         is_disowned = self._store.value(values.disowned(trade.venue_order_id)) is not None
@@ -280,7 +280,7 @@ class AccountingService:
 
     # -- result --------------------------------------------------------------------------------------------------
 
-    def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot) -> PnL:
+    def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot, venue_now_ms: int) -> PnL:
         """Positions at the last bid seen. The first whole result of a day (Istanbul) is where its loss counts from."""
         self._marks.update({symbol: quote.bid for symbol, quote in quotes.items()})
         positions = self._store.positions()
@@ -288,7 +288,7 @@ class AccountingService:
         marked = [position for position in held if position.symbol in self._marks]
         realized = money.total(position.realized_pnl for position in positions.values())
         unrealized = money.total(position.unrealized_pnl(self._marks[position.symbol]) for position in marked)
-        day = self._day()
+        day = self._day(venue_now_ms)
         is_whole = len(marked) == len(held)
         daily = realized + unrealized - self._day_start(day, realized + unrealized) if is_whole else None
         for symbol, position in positions.items():
@@ -308,10 +308,9 @@ class AccountingService:
         """The last bids, as they are kept in the database."""
         return msgspec.json.encode(self._marks).decode()
 
-    def _day(self) -> str:
+    def _day(self, venue_now_ms: int) -> str:
         """Today in Istanbul by the venue's clock; never before the day that is being counted."""
-        venue_s = self._exchange.venue_time_ms() // 1000
-        today = datetime.fromtimestamp(venue_s, tz=_istanbul()).date().isoformat()
+        today = datetime.fromtimestamp(venue_now_ms // 1000, tz=_istanbul()).date().isoformat()
         return max(today, self._store.value(values.PNL_DAY) or today)
 
     def _day_start(self, day: str, result: Decimal) -> Decimal:

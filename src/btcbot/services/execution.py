@@ -97,7 +97,7 @@ class ExecutionService:
         self,
         allowed: Sequence[Allowed],
         instruments: Mapping[str, Instrument],
-        is_quote_fresh: Callable[[str], bool],
+        may_order: Callable[[str], bool],
         summary: ExecutionSummary,
     ) -> None:
         """Place each allowed intent exactly once.
@@ -109,7 +109,7 @@ class ExecutionService:
         for decision in allowed:
             if self._stop.is_set():
                 return
-            if not is_quote_fresh(decision.intent.symbol):
+            if not may_order(decision.intent.symbol):
                 self._log.warning("orders_not_made", symbol=decision.intent.symbol, why=ReasonCode.STALE_QUOTE.value)
                 return
             started_ns = self._clock.monotonic_ns()

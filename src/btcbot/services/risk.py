@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from btcbot.decisions import risk
 from btcbot.decisions.risk import Allowed, RefusedIntent, RiskFacts, RiskLimits
 from btcbot.domain.cycles import Verdict
 from btcbot.domain.intents import Intent
-from btcbot.ports import Log, Metrics, StateStore
+from btcbot.ports import Log, Metrics, StateStore, Transaction
 
 ALLOWED = "allowed"
 
@@ -20,12 +20,21 @@ class RiskService:
         self._metrics = metrics
         self._log = log
 
-    def filter(self, intents: Sequence[Intent], facts: RiskFacts) -> Sequence[Allowed]:
-        """The intents that may become orders, in their order; all verdicts are durable when it returns."""
+    def would_allow(self, intents: Sequence[Intent], facts: RiskFacts) -> bool:
+        """Whether any of them may become an order; nothing is written down."""
+        return any(isinstance(decision, Allowed) for decision in risk.evaluate(intents, facts, self._limits))
+
+    def filter(
+        self, intents: Sequence[Intent], facts: RiskFacts, beside: Callable[[Transaction], None] | None = None
+    ) -> Sequence[Allowed]:
+        """The intents that may become orders, in their order; all verdicts are durable when it returns, and with them,
+        in one unit, what `beside` writes."""
         if not intents:
             return []
         decisions = risk.evaluate(intents, facts, self._limits)
         with self._store.transaction() as tx:
+            if beside is not None:
+                beside(tx)
             for decision in decisions:
                 tx.insert_verdict(_verdict(decision, facts.now_ms))
         for decision in decisions:

@@ -31,6 +31,8 @@ class StartupRecoveryResult(msgspec.Struct, frozen=True, kw_only=True):
     fills_inserted: int
     trades_read_to_ms: int
     observe_only_reasons: tuple[str, ...]
+    #: Open orders of which this comparison knew; whatever was ordered since is not in `account`.
+    orders_known: frozenset[str] = frozenset()
 
     @property
     def observe_only_required(self) -> bool:
@@ -59,10 +61,29 @@ class StartupRecoveryService:
         self._execution = execution
         self._lifecycle = lifecycle
         self._market_data = market_data
+        self._last: StartupRecoveryResult | None = None
+
+    @property
+    def last(self) -> StartupRecoveryResult | None:
+        """What the latest comparison found, if it was completed and left nothing unexplained."""
+        return self._last
+
+    def account_now(self) -> AccountSnapshot | None:
+        """The account of the latest comparison less what was ordered since; None where there is none to rely on.
+
+        What our orders came to since then only makes this too careful: a fill or a cancellation frees more than it
+        takes, and what was bought is sold when the lists have shown it.
+        """
+        if self._last is None:
+            return None
+        known = self._last.orders_known
+        since = [hold for client_order_id, hold in self._store.holds().items() if client_order_id not in known]
+        return self._last.account.with_held(since)
 
     def run(self) -> StartupRecoveryResult:
         """Bring record and venue together. Raises VenueUnavailable; InvariantBroken when they cannot both be true."""
         started_ns = self._clock.monotonic_ns()
+        self._last = None
         self._lifecycle.doubt_interrupted()
         instruments = self._market_data.last_known_instruments()
         asked_at_ms = self._exchange.venue_time_ms()
@@ -75,12 +96,15 @@ class StartupRecoveryService:
         self.check_invariants()
         self._metrics.observe("btcbot_reconcile_seconds", (self._clock.monotonic_ns() - started_ns) / 1e9)
         reasons = [f"{ReasonCode.BALANCE_UNEXPLAINED.value}: {asset}" for asset in unexplained]
-        return StartupRecoveryResult(
+        result = StartupRecoveryResult(
             account=account,
             fills_inserted=fills,
             trades_read_to_ms=read_to_ms,
             observe_only_reasons=tuple(reasons),
+            orders_known=frozenset(order.client_order_id for order in self._store.orders(tuple(OPEN))),
         )
+        self._last = None if reasons else result
+        return result
 
     def _open_books(self, account: AccountSnapshot, asked_at_ms: int) -> None:
         """Book the opening balances, at a moment when no trade of other hands can be in them and in the list too."""

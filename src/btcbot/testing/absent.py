@@ -22,10 +22,6 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ABSENT: Final[Mapping[str, Absent]] = {
-    "feed: silence, gaps, floods, stale snapshots, wrong symbols, lost heartbeats": Absent(
-        why="the bot reads over REST; there is no feed to disturb yet",
-        until=("btcbot.adapters.btcturk.feed", "btcbot.adapters.btcturk.feed_protocol"),
-    ),
     "operator: degrade override and freeze": Absent(
         why="there is one profile, and it knows neither", until=("btcbot.profiles:STAGE4", "btcbot.profiles:STAGE7")
     ),

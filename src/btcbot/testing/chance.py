@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 from btcbot.testing.faults import FAULTS, Fault, Firing, Site
 
-Concern = Literal["wire", "crash", "point", "beat"]
+Concern = Literal["wire", "crash", "point", "beat", "feed"]
 #: The cycle before the storm.
 NOT_STARTED: Final = -1
 #: Decided before anything happens, by the swarm; a script has it as a firing all the same.
 AT_START: Final = "start"
 _MILLION: Final = 1_000_000
+_BEAT: Final = "beat:"
 
 
 class Chance:
@@ -31,7 +32,7 @@ class Chance:
         self.counts: Counter[str] = Counter()
         self._rates = rates
         self._script = None if script is None else {(f.cycle, f.place, f.nth, f.fault): f for f in script}
-        self._random = {name: Random(f"{seed}/{name}") for name in ("wire", "crash", "point", "beat")}  # noqa: S311
+        self._random = {name: Random(f"{seed}/{name}") for name in ("wire", "crash", "point", "beat", "feed")}  # noqa: S311
         self._menus: dict[tuple[Concern, str], list[tuple[int, Fault]]] = {}
         self._seen: defaultdict[str, int] = defaultdict(int)
 
@@ -77,10 +78,10 @@ class Chance:
         found = []
         site: Site = "point" if concern == "crash" else concern
         bare = place.removeprefix("crash:")
-        for fault in FAULTS.values():
+        # Beats and the feed have a place for each fault: there is no need to look at all of them.
+        candidates = [FAULTS[place.removeprefix(_BEAT)]] if site in ("beat", "feed") else FAULTS.values()
+        for fault in candidates:
             if fault.site != site or (fault.name == "crash") is not (concern == "crash") or not fault.at(bare):
-                continue
-            if site == "beat" and place != beat_of(fault.name):
                 continue
             rate = self._rates.get(fault.name, 0)
             if rate or self._script is not None:
@@ -95,5 +96,5 @@ def place_of(name: str) -> str:
 
 
 def beat_of(fault: str) -> str:
-    """Each fault of the beat has a place of its own: they do not exclude each other."""
-    return f"beat:{fault}"
+    """Each fault of the beat, and of the feed, has a place of its own: they do not exclude each other."""
+    return f"{_BEAT}{fault}"

@@ -9,6 +9,9 @@ bot's own side of the story, before the network had its way with it.
         ...                                    # the bot at `proxy.url` sends an order and never hears of it
         proxy.heal()
 
+A WebSocket begins as a request, which troubles befall like any other; once the venue has agreed to it, its bytes pass
+both ways as they are, until one side closes, the network is cut, or `hush` leaves it standing without a sound.
+
 It lives in a thread of its own and serves loopback only. Methods may be called from any other thread.
 """
 
@@ -35,6 +38,7 @@ _HEAD_BYTES_MAX: Final = 64 * 1024
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)  # close with a reset instead of a farewell
 _CONTROL_S_MAX: Final = 10.0
 _SILENT_FILLERS: Final = 4
+_PIECE_BYTES: Final = 65_536
 _DUPLICATE_ANSWER_S_MAX: Final = 5.0
 _T = TypeVar("_T")
 
@@ -107,6 +111,11 @@ class _Message(msgspec.Struct, frozen=True):
     def first_line(self) -> str:
         return self.head.partition(b"\r\n")[0].decode("latin-1")
 
+    @property
+    def is_upgrade(self) -> bool:
+        """An answer after which the connection speaks another protocol."""
+        return self.first_line.startswith("HTTP/1.1 101 ")
+
     def header(self, name: bytes) -> bytes | None:
         for line in self.head.split(b"\r\n")[1:]:
             found, _, value = line.partition(b":")
@@ -136,6 +145,7 @@ class ChaosProxy:
         #: Told of each request as it comes, before anything befalls it; in the proxy's own thread, so it must be quick.
         self.watch: Callable[[Passed], None] | None = None
         self._cut: Cut | None = None
+        self._tunnels: set[_Tunnel] = set()
         self._server: asyncio.Server | None = None
         self._socket = _bound(0)
         self._port: int = self._socket.getsockname()[1]
@@ -147,6 +157,11 @@ class ChaosProxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def ws_url(self) -> str:
+        """The same place, for a client of the venue's feed."""
+        return f"ws://127.0.0.1:{self._port}"
 
     # -- control ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +188,20 @@ class ChaosProxy:
     def cut(self, how: Cut) -> None:
         """The network is gone until `heal`."""
         self._do(self._go_dark(how))
+
+    def hush(self) -> int:
+        """Every WebSocket that stands now goes half-open: nothing passes any more, either way, and neither side learns
+        of it. How many those are. New ones are not touched, and `heal` brings none of these back."""
+        return self._do(self._hush())
+
+    def drop(self) -> int:
+        """Every WebSocket that stands now is reset. How many those are."""
+        return self._do(self._reset_tunnels())
+
+    @property
+    def tunnels(self) -> int:
+        """WebSockets that stand and pass what they are given."""
+        return self._do(self._count_tunnels())
 
     def heal(self) -> None:
         """No trouble any more. What was swallowed stays swallowed."""
@@ -221,6 +250,9 @@ class ChaosProxy:
         self._cut = how
         with self._lock:
             self._struck[f"cut_{how}"] += 1
+        if how is Cut.SILENT:
+            for tunnel in self._tunnels:
+                tunnel.is_silent = True
         assert self._server is not None
         self._server.close()
         self._socket = _bound(self._port)
@@ -247,6 +279,25 @@ class ChaosProxy:
             await self._drop_all()  # what stood all the time has long been given up on the way
         self._cut = None
         await self._open()
+
+    async def _hush(self) -> int:
+        loud = [tunnel for tunnel in self._tunnels if not tunnel.is_silent]
+        for tunnel in loud:
+            tunnel.is_silent = True
+        with self._lock:
+            self._struck["hushed"] += len(loud)
+        return len(loud)
+
+    async def _reset_tunnels(self) -> int:
+        standing = [tunnel for tunnel in self._tunnels if not tunnel.is_silent]
+        for tunnel in standing:
+            _reset(tunnel.writer)
+        with self._lock:
+            self._struck["dropped"] += len(standing)
+        return len(standing)
+
+    async def _count_tunnels(self) -> int:
+        return sum(not tunnel.is_silent for tunnel in self._tunnels)
 
     async def _drop_all(self) -> None:
         for writer in list(self._writers):
@@ -294,7 +345,10 @@ class ChaosProxy:
         request = _Message(head, b"" if kind is Trouble.RESET_BEFORE else await reader.readexactly(length))
         self._remember(method, target, request, kind)
         if rule is None:
-            await _send(writer, await venue.ask(request))
+            answer = await venue.ask(request)
+            await _send(writer, answer)
+            if answer.is_upgrade:
+                await self._pass_on(reader, writer, venue)
             return
         if rule.kind in NEVER_ARRIVES:
             await self._swallow(rule.kind, reader, writer)
@@ -302,6 +356,18 @@ class ChaosProxy:
             await asyncio.sleep(rule.seconds)  # whoever asked may be gone by then; the request is not
         answer = await venue.ask(request)
         await self._answer(rule, request, answer, reader, writer)
+        if answer.is_upgrade:
+            await self._pass_on(reader, writer, venue)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, venue: _Venue) -> None:
+        """From here on it is a WebSocket, until it ends."""
+        tunnel = _Tunnel(writer)
+        self._tunnels.add(tunnel)
+        try:
+            await tunnel.run(reader, *venue.streams())
+        finally:
+            self._tunnels.discard(tunnel)
+        raise _Over
 
     async def _swallow(self, kind: Trouble, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if kind is Trouble.BLACK_HOLE:
@@ -399,15 +465,51 @@ class _Venue:
         await writer.drain()
         return await _read_answer(reader)
 
+    def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The connection itself, after its protocol was changed."""
+        assert self._streams is not None, "something was asked on it"
+        return self._streams
+
     def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
 
+class _Tunnel:
+    """A WebSocket between the bot, at `writer`, and the venue. One that is silent swallows what either side says."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.is_silent = False
+
+    async def run(
+        self, reader: asyncio.StreamReader, venue_reader: asyncio.StreamReader, venue_writer: asyncio.StreamWriter
+    ) -> None:
+        """Until the bot goes, or until the venue goes while it can be heard."""
+        up = asyncio.ensure_future(self._pump(reader, venue_writer))
+        down = asyncio.ensure_future(self._pump(venue_reader, self.writer))
+        try:
+            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            if self.is_silent:
+                await up
+        finally:
+            up.cancel()
+            down.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(_PIECE_BYTES):
+            if not self.is_silent:
+                sink.write(data)
+                await sink.drain()
+
+
 async def _read_answer(reader: asyncio.StreamReader) -> _Message:
     head = await reader.readuntil(b"\r\n\r\n")
     answer = _Message(head, b"")
+    if answer.is_upgrade:
+        return answer
     length = answer.header(b"content-length")
     if length is not None:
         return _Message(head, await reader.readexactly(int(length)))
@@ -429,7 +531,7 @@ async def _send(writer: asyncio.StreamWriter, answer: _Message) -> None:
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:
     """Hold the connection, and its request, until the other side gives it up."""
-    while await reader.read(65_536):
+    while await reader.read(_PIECE_BYTES):
         pass
     raise _Over
 

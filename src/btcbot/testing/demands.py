@@ -18,6 +18,8 @@ DEMANDS: Final[Mapping[str, float]] = {
     "crashes": 1.5,
     "fills": 5,
     "instruments": 2,  # pairs that an order was really sent for
+    "woken cycles": 5,  # two of three worlds have a live feed
+    "woken orders": 0.8,
 }
 #: Averages of fewer seeds say little.
 SEEDS_MIN: Final = 200

@@ -90,7 +90,9 @@ def play(options: DemoOptions, watch: Callable[[DemoProgress], None]) -> Judgeme
         database = options.folder / "demo.db"
         env_file = write_settings(
             options.folder / "demo.env",
-            armed_settings(credentials, venue.rest_url, database, options.symbols, **SETTINGS),
+            armed_settings(
+                credentials, venue.rest_url, database, options.symbols, BTCTURK_WS_URL=venue.ws_url, **SETTINGS
+            ),
         )
         with BotProcess(options.folder, env_file, CYCLE_SECONDS) as bot:
             store = _first_books(database, bot)

@@ -14,7 +14,7 @@ from btcbot.domain import money
 from btcbot.errors import StoreFailed
 from btcbot.testing.bodies import Numbers
 from btcbot.testing.faults import Firing
-from btcbot.testing.in_process import Crash
+from btcbot.testing.points import Crash
 from btcbot.testing.swarm import CHOICES, LIMITED, limits_of
 from btcturk_sim.faults import FaultRule
 from btcturk_sim.operations import Rules
@@ -183,7 +183,14 @@ class Effects:
         self._rig.clock.set_right()
 
     def process_paused(self, numbers: Numbers) -> bool:
+        """With all of its threads: nothing of the feed is read, and no ping answered, until it goes on."""
+        feed = self._rig.feed
+        if feed is not None:
+            feed.is_paused = True
         self._rig.clock.advance(numbers[0] / 1_000)
+        if feed is not None:
+            feed.is_paused = False
+            feed.run()
         self._world.paused_ms += numbers[0]
         self._rig.venue.transport.deliver_late()
         return True

@@ -1,12 +1,13 @@
 """What can go wrong, by name: the catalogue of the fault simulation.
 
 A fault belongs to a *site*, the place where it may strike: a request on its way (`wire`), any of the points that the
-bot passes on its way to the world (`point`), or the pause before a cycle (`beat`). On each occasion chance decides
-whether it strikes, how hard (`numbers`), and what struck is kept as a `Firing`: a list of those is a story that can be
-told again, and made shorter.
+bot passes on its way to the world (`point`), the pause before a cycle (`beat`), or the live feed at any moment
+(`feed`). On each occasion chance decides whether it strikes, how hard (`numbers`), and what struck is kept as a
+`Firing`: a list of those is a story that can be told again, and made shorter.
 
 What a fault of the wire does stands here, as a rule of the venue or a change of the body; what the others do stands in
-`effects`, under the same name. `absent` names what the plan knows and this catalogue does not do, and why.
+`effects` and `feed_effects`, under the same name. `absent` names what the plan knows and this catalogue does not do,
+and why.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 from btcbot.testing import bodies
 from btcbot.testing.bodies import Numbers, Remake
 
-Site = Literal["wire", "point", "beat"]
+Site = Literal["wire", "point", "beat", "feed"]
 #: A kind of `btcturk_sim.faults` and its parameters.
 Rule = Callable[[Numbers], tuple[str, Mapping[str, object]]]
 
@@ -122,6 +123,14 @@ def _beat(name: str, group: str, what: str, ppm: tuple[int, int], draw: Callable
     return Fault(name=name, group=group, what=what, site="beat", ppm=ppm, at=anywhere, draw=draw)
 
 
+def _feed(name: str, what: str, *ranges: tuple[int, int], ppm: tuple[int, int] | None = None) -> Fault:
+    """`ranges`: one number from each, after the moment at which it begins."""
+    draw = between((0, FEED_MS_MAX), *ranges)
+    return Fault(name=name, group="feed", what=what, site="feed", ppm=ppm or _FEED_CYCLE, at=anywhere, draw=draw)
+
+
+#: The latest moment after a cycle's beginning at which a fault of the feed begins, in milliseconds.
+FEED_MS_MAX: Final = 9_000
 #: Rates of what has an occasion at every request, every point, every write, every read of one kind, every cycle.
 _REQUEST: Final = (1_500, 15_000)
 _SELDOM: Final = (1_000, 10_000)
@@ -131,6 +140,8 @@ _WRITING: Final = (20_000, 150_000)
 _READING: Final = (50_000, 350_000)
 _CYCLE: Final = (12_000, 80_000)
 _LONG: Final = (6_000, 40_000)
+_FEED_CYCLE: Final = (12_000, 80_000)
+_FEED_SELDOM: Final = (12_000, 60_000)
 _WRITES: Final = only(SUBMIT, CANCEL)
 _PICK: Final = between((0, 999), (1, 999))
 _SPOT: Final = between((0, 999), (0, 999))
@@ -313,8 +324,45 @@ _OPERATOR: Final = (
     _beat("cancel_all", "operator", "the operator cancels all our orders", _CYCLE),
 )  # fmt: skip
 
+_ANY: Final = (0, 999)
+_FEED: Final = (
+    _feed("feed_closed", "the venue closes the connection"),
+    _feed("feed_aborted", "the connection breaks"),
+    _feed("feed_refused", "the connection breaks, and the next one to six attempts are refused", (1, 6), _ANY),
+    _feed("feed_half_open", "nothing is said or heard any more; the socket stays open"),
+    _feed("feed_heartbeat_lost", "the venue sends no pings any more; frames still come"),
+    _feed("feed_cut", "nothing passes the network between feed and bot, for one to three cycles", (1, 3)),
+    _feed("feed_frames_lost", "one to three changes of a book get lost", _ANY, (1, 3)),
+    _feed("feed_frame_doubled", "a change of a book comes two to four times", _ANY, (2, 4)),
+    _feed("feed_frames_swapped", "changes of a book come in another order", _ANY, (1, 2)),
+    _feed("feed_frames_late", "a change, and all that follows, comes late", _ANY, (300, 25_000)),
+    _feed("feed_change_first", "after a broken connection a change comes before its snapshot"),
+    _feed("feed_snapshot_lost", "after a broken connection a snapshot never comes"),
+    _feed("feed_snapshot_stale", "after a broken connection snapshots show the books as they were before"),
+    _feed("feed_books_stop", "no changes of books come any more on a connection that lives"),
+    _feed("feed_wrong_symbol", "a change names another pair", _ANY, (0, 1)),
+    _feed("feed_flood", "hundreds of changes at once, or more than the queue holds", _ANY, (0, 1), ppm=_FEED_SELDOM),
+    _feed("feed_crossed", "a change puts a bid above the asks", _ANY),
+    _feed("feed_no_price", "prices or quantities that are zero, negative, empty or beyond measure", _ANY, _ANY, _ANY),
+    _feed("feed_price_spike", "prices are a hundred times what they are", _ANY, (1, 2)),
+    _feed("feed_wrong_type", "numbers where text belongs, and text in place of numbers", _ANY, _ANY),
+    _feed("feed_garbage", "something that is no frame, in place of a change or beside all frames", _ANY, _ANY, (0, 1)),
+    _feed("feed_frame_cut_off", "half a frame", _ANY),
+    _feed("feed_huge", "a frame of more than a megabyte", _ANY, ppm=_FEED_SELDOM),
+    _feed("feed_deep", "a frame nested 100,000 deep", _ANY, ppm=_FEED_SELDOM),
+    _feed("feed_events_stop", "news of our orders stop on a connection that lives; those of trades go on"),
+    _feed("feed_events_lost", "one to five news of our account get lost", (1, 5)),
+    _feed("feed_events_doubled", "news of our account come two to four times", (1, 3), (2, 4)),
+    _feed("feed_events_late", "news of our account come late", (300, 25_000)),
+    _feed("feed_events_early", "news of our account come before the answer to the request, for one to three cycles",
+          (1, 3)),
+    _feed("feed_events_untrue", "news of our account tell other amounts, prices or ids", _ANY, (1, 3)),
+    _feed("feed_login_refused", "the connection breaks, and the next one to three logins are refused", (1, 3)),
+    _feed("feed_login_lost", "the login ends on a connection that lives, with a word or without", (0, 1)),
+)  # fmt: skip
+
 FAULTS: Final[Mapping[str, Fault]] = {
     fault.name: fault
-    for group in (_SENDING, _ANSWERS, _READS, _ORDERS, _TIME, _DISK, _PROCESS, _OPERATOR)
+    for group in (_SENDING, _ANSWERS, _READS, _ORDERS, _TIME, _DISK, _PROCESS, _OPERATOR, _FEED)
     for fault in group
 }

@@ -21,11 +21,16 @@ from btcbot.domain.orders import IN_DOUBT, OrderStatus
 from btcbot.ports import StateStore
 
 #: Kinds of entries that explain a balance by something that happened; the others are admissions of not knowing.
+#: Reports that are read: more than any demo makes.
+CYCLES_MAX = 100_000
 EXPLAINED = (EntryKind.OPENING, EntryKind.FILL, EntryKind.TRANSFER, EntryKind.FOREIGN)
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """`difference` is books minus venue for each asset of either; all zero is what we promise."""
+    """`difference` is books minus venue for each asset of either; all zero is what we promise.
+
+    `quotes` are those that cycles decided on; `woken_cycles` those that the feed woke and that came to an order.
+    """
 
     orders: int
     fills: int
@@ -41,6 +46,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     unrealized_pnl: Decimal
     fees: Decimal
     foreign_trades: int
+    cycles: int
+    woken_cycles: int
+    quotes: int
+    quotes_from_feed: int
 
     @property
     def faults(self) -> list[str]:
@@ -86,6 +95,7 @@ def judge(store: StateStore, venue_account: Mapping[str, Any], bids: Mapping[str
     listed = [row for row in venue_account["fills"] if _is_own(row["client_id"])]
     clients = Counter(row["orderClientId"] for row in venue_account["orders"] if _is_own(row["orderClientId"]))
     positions = store.positions().values()
+    cycles = store.cycles(CYCLES_MAX)
     openings = [entry.entry_id for entry in entries if entry.kind is EntryKind.OPENING]
     return Judgement(
         orders=store.order_count(),
@@ -108,6 +118,10 @@ def judge(store: StateStore, venue_account: Mapping[str, Any], bids: Mapping[str
         ),
         fees=money.total(fill.fee + fill.tax for fill in fills),
         foreign_trades=sum(entry.kind is EntryKind.FOREIGN for entry in entries),
+        cycles=len(cycles),
+        woken_cycles=sum(report.counts.get("woken_by_feed", 0) for report in cycles),
+        quotes=sum(len(report.quotes) for report in cycles),
+        quotes_from_feed=sum(report.counts.get("quotes_from_feed", 0) for report in cycles),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 import httpx2
 import msgspec
 
-from btcbot.adapters.btcturk.rest import Timing
+from btcbot.adapters.btcturk.requester import Timing
 from btcbot.domain import money
 from btcbot.testing.bodies import DEPTHS
 from btcbot.testing.chance import place_of

@@ -149,6 +149,7 @@ class Simulator(Process):
             raise Refused(f"btcturk-sim did not start: {reason}")
         addresses = json.loads(line)
         self.rest_url: str = addresses["rest"]
+        self.ws_url: str = addresses["ws"]
         self._control = httpx2.Client(base_url=addresses["control"], trust_env=False, timeout=10.0)
 
     def state(self, **parameters: str) -> Any:

@@ -38,6 +38,8 @@ class Tally(msgspec.Struct, kw_only=True):
     instruments: int = 0
     comparisons: int = 0
     cycles: int = 0
+    woken: int = 0
+    woken_submits: int = 0
     cpu_s: float = 0.0
     #: The first that failed.
     failing: list[Story] = msgspec.field(default_factory=list)
@@ -56,6 +58,8 @@ class Tally(msgspec.Struct, kw_only=True):
         self.instruments += story.instruments
         self.comparisons += story.comparisons
         self.cycles += story.cycles
+        self.woken += story.woken
+        self.woken_submits += story.woken_submits
         self.cpu_s += story.cpu_s
         if story.violation is not None:
             self.violations += 1
@@ -81,6 +85,8 @@ class Tally(msgspec.Struct, kw_only=True):
             "crashes": self.crashes,
             "fills": self.fills,
             "instruments": self.instruments,
+            "woken cycles": self.woken,
+            "woken orders": self.woken_submits,
         }
 
     def report(self) -> dict[str, object]:

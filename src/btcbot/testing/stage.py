@@ -13,7 +13,7 @@ from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.config.secrets import Secret, key_fingerprint
 from btcbot.domain import money
 from btcbot.domain.book import BookIdentity
-from btcbot.testing.in_process import EPOCH_MS
+from btcbot.testing.manual_clock import EPOCH_MS
 
 BOOK_ID: Final = "5eed5eed"
 

@@ -25,7 +25,7 @@ import msgspec
 
 from btcbot import bootstrap, cli
 from btcbot.adapters.btcturk import limits, transport
-from btcbot.adapters.btcturk.rest import Timing
+from btcbot.adapters.btcturk.requester import Timing
 from btcbot.adapters.btcturk.transport import DeadlineTransport
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.store.sqlite import SqliteStore

@@ -7,6 +7,7 @@ are sometimes apart.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Final, Protocol
@@ -20,6 +21,7 @@ from btcbot.testing.faults import FAULTS
 from btcturk_sim.auth import NonceRule
 from btcturk_sim.book import BookOptions
 from btcturk_sim.engine import EngineOptions
+from btcturk_sim.feed.options import ORDER_UPDATE, USER_EVENTS, FeedOptions, LoginWindow
 
 PRICES: Final[Mapping[str, str]] = {
     "BTCTRY": "1000000", "ETHTRY": "100000", "SOLTRY": "5000.5", "AVAXTRY": "900.25", "XRPTRY": "40.123",
@@ -44,6 +46,15 @@ CHOICES: Final[Mapping[str, tuple[int, ...]]] = {
     "PRICE_COLLAR_BPS": (50, 200, 500),
     "MIN_PROFIT_BPS": (0, 30),
 }
+#: In so many worlds of a hundred the bot has a live feed, and what such a world draws for the settings of it.
+FEED_PERCENT: Final = 65
+FEED_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "MARKET_DATA_MODE": ("auto", "auto", "auto", "auto", "ws"),
+    "FEED_WAKE_MS": ("50", "250", "250", "1000", "0"),
+    "BOOK_CHECK_SECONDS": ("15", "30", "60", "60"),
+}
+#: Levels of a book that a feed keeps: enough, and a frame stays small.
+FEED_LEVELS: Final = 5
 #: What a restart finds is the heart of it: crashes belong to more worlds than any other fault.
 CRASH_SHARE_MIN: Final = 0.6
 #: Those that an operator changes from one life of the process to the next.
@@ -72,6 +83,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     quote_age_ms: int
 
 
+class FeedSwarm(msgspec.Struct, frozen=True, kw_only=True):
+    """How this world's feed behaves where that is a choice."""
+
+    options: FeedOptions
+    #: Whether the library below the client breaks a connection without pongs before the client does it.
+    watches_pongs: bool
+    #: How often the market moves, and other people trade, in the pause between two cycles, at most.
+    moves_max: int
+
+
 class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     """What a seed decides before anything happens."""
 
@@ -90,12 +111,13 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     packs: bool
     trades_max: int  # rows of a trade list at most
     rates: Mapping[str, int]  # ppm of each fault that this world knows
+    feed: FeedSwarm | None = None
 
     def described(self) -> str:
         return (
             f"{','.join(self.symbols)} {self.wishes} {self.cycles}x{self.cycle_seconds:g}s {self.nonce.value} "
             f"skew {self.skew_ms} pages {self.trades_max} lag {self.lag_ms_max} "
-            f"{dict(sorted(self.settings.items()))} {len(self.rates)} faults"
+            f"{dict(sorted(self.settings.items()))} {len(self.rates)} faults{'' if self.feed is None else ' feed'}"
         )
 
 
@@ -131,16 +153,23 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
     mildness = random.choice((1, 1, 2, 3))
     rates = {}
     for name, fault in FAULTS.items():
+        if fault.site == "feed":
+            continue
         least = CRASH_SHARE_MIN if name == "crash" else 0.0
         is_in, ppm = random.random() < max(share, least), random.randint(*fault.ppm)
         if is_in and name in names and ppm:
             rates[name] = max(ppm // mildness, 1)
     skewed = random.random() < share and "venue_skew" in names
+    feed = _draw_feed(seed, share, mildness, names, settings, rates)
+    if feed is not None:
+        engine = replace(engine, book=replace(engine.book, levels=FEED_LEVELS))
+        if pairs == len(PRICES):
+            settings["BOOK_CHECK_SECONDS"] = "60"  # a shorter time asks for more comparisons than are allowed
     return Swarm(
         symbols=symbols,
         settings=settings,
         balances={"TRY": str(random.choice((2_500, 6_000, 20_000))), symbols[0].removesuffix("TRY"): "0.003"},
-        cycles=cycles or random.randint(15, 35),
+        cycles=cycles or (random.randint(15, 35) if feed is None else random.randint(14, 30)),  # it wakes others
         cycle_seconds=random.choice((2.0, 4.0, 10.0)),
         restart_seconds=random.choice((0.05, 0.05, 2.0, 10.0)),
         wishes=random.choice(("random", "random", "both", "both", "profit_v1")),
@@ -152,19 +181,55 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
         packs=random.random() < 0.1,
         trades_max=random.choice(PAGES_MAX),
         rates=rates,
+        feed=feed,
+    )
+
+
+def _draw_feed(
+    seed: int, share: float, mildness: int, names: Collection[str], settings: dict[str, str], rates: dict[str, int]
+) -> FeedSwarm | None:
+    """The feed of this world, if it has one; with settings and rates of its own. All else stays as it is without."""
+    random = Random(f"{seed}/feed swarm")  # noqa: S311 (no secret)
+    if random.randrange(100) >= FEED_PERCENT:
+        return None
+    settings.update({name: random.choice(choices) for name, choices in FEED_CHOICES.items()})
+    for name, fault in FAULTS.items():
+        if fault.site == "feed":
+            # Less often than others: a feed that is never in order is never traded on.
+            is_in, ppm = random.random() < share / 2, random.randint(*fault.ppm)
+            if is_in and name in names:
+                rates[name] = max(ppm // mildness, 1)
+    return FeedSwarm(
+        options=FeedOptions(
+            batch_ms=random.choice((760, 760, 380, 1_000)),
+            lifetime_ms=random.choice((0, 0, 0, 90_000)),
+            login_window=random.choice(tuple(LoginWindow)),
+            one_login_per_key=random.random() < 0.3,
+            user_events=USER_EVENTS - random.choice((frozenset({ORDER_UPDATE}), frozenset())),
+            user_events_lag_ms=random.choice((0, 5, 5, 300, 2_000)),
+            delete_when_filled=random.random() < 0.5,
+            match_has_timestamp=random.random() < 0.5,
+            user_trade_has_type=random.random() < 0.5,
+        ),
+        watches_pongs=random.random() < 0.7,
+        moves_max=random.choice((1, 2, 4)),
     )
 
 
 class RandomWishes:
-    """Wishes that make sense and wishes that do not, from the number of the cycle alone."""
+    """Wishes that make sense and wishes that do not, from the number of the cycle, and how often it has been asked."""
 
     name = "random"
 
     def __init__(self, now: Now) -> None:
         self._now = now
+        self._moment = (-1, 0)
 
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
-        random = Random(f"{self._now.seed}/wishes/{self._now.cycle}")  # noqa: S311 (no secret)
+        now, (cycle, nth) = self._now, self._moment
+        self._moment = _, nth = now.cycle, nth + 1 if now.cycle == cycle else 0
+        moment = f"{now.cycle}/{nth}" if nth else f"{now.cycle}"  # the feed may have woken this one
+        random = Random(f"{now.seed}/wishes/{moment}")  # noqa: S311 (no secret)
         wishes: list[Intent] = []
         for number in range(random.choice((1, 2, 2, 3, 4))):
             symbol = random.choice(context.symbols)

@@ -30,7 +30,10 @@ from btcbot.errors import Refused
 from btcbot.services.accounting import set_trading_state
 from btcbot.strategies.base import Strategy
 from btcbot.testing.checkers import Checkers, Violated
-from btcbot.testing.in_process import Crash, ManualClock, Rig
+from btcbot.testing.checkers.feed_eye import FeedEye
+from btcbot.testing.in_process_rig import Rig
+from btcbot.testing.manual_clock import ManualClock
+from btcbot.testing.points import Crash
 from btcbot.testing.swarm import RandomWishes, limits_of
 from btcturk_sim.accounts import Transfer
 from btcturk_sim.api import TRADES_MAX
@@ -87,6 +90,7 @@ class Watched:
         self.kill_since: int | None = None
         self.skew_ms = self.paused_ms = self.safe_mode_left = 0
         self.is_healing = self.has_restarted_lately = False
+        self.eye: FeedEye | None = None
         self.at_point: Callable[[str], None] | None = None
         self.at_order: Callable[[Request], None] | None = None
         self.limits = limits_of(settings)
@@ -104,6 +108,8 @@ class Watched:
             image=None if settings.get("DRY_RUN") == "true" else _image(key),
             key=key,
             packs=False,
+            has_feed=False,
+            feed_plug=None,
             log=NoLog(),
             metrics=NullMetrics(),
             **settings,

@@ -20,8 +20,10 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -29,21 +31,28 @@ from typing import Any, Final
 import msgspec
 
 from btcbot import bootstrap
+from btcbot.adapters.btcturk import limits
 from btcbot.adapters.metrics import NullMetrics
 from btcbot.config.settings import Settings
 from btcbot.domain import money
-from btcbot.domain.cycles import CycleOutcome
+from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.feed import Wake
 from btcbot.domain.orders import OPEN
-from btcbot.domain.reasons import TradingState
+from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.errors import StoreFailed
 from btcbot.profiles import RUN
 from btcbot.strategies.base import Strategy
 from btcbot.testing.chance import AT_START, NOT_STARTED, Chance, Concern, beat_of, place_of
 from btcbot.testing.checkers import Checkers, Violated
+from btcbot.testing.checkers.feed_eye import FeedEye
 from btcbot.testing.effects import Effects
 from btcbot.testing.faults import FAULTS, Firing
-from btcbot.testing.in_process import EPOCH_MS, Crash, Rig
+from btcbot.testing.feed_effects import FeedEffects
+from btcbot.testing.in_process_feed import InProcessFeed, Plug
+from btcbot.testing.in_process_rig import Rig
+from btcbot.testing.manual_clock import EPOCH_MS
 from btcbot.testing.on_the_way import OnTheWay
+from btcbot.testing.points import Crash
 from btcbot.testing.stage import NoLog as NoLog
 from btcbot.testing.stage import fast_folder, prepared_image, trades_told_at_once
 from btcbot.testing.swarm import PRICES, BothWishes, RandomWishes, Swarm, draw_swarm, limits_of
@@ -61,6 +70,10 @@ _HEARTBEAT: Final = ("cycle_number", "marks", "nonce_mark_ms", "trades_cursor_ms
 _TABLES: Final = ("identity", "orders", "holds", "fills", "entries", "postings", "account_balances", "positions",
                   "verdicts", "discrepancies")  # fmt: skip
 _BEATS: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "beat")
+_FEED: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "feed")
+#: After everything has healed, the feed serves every pair again within so many cycles: a connection that the venue
+#: refused a minute long, a snapshot, and a comparison. And after its connection broke once more, within so many.
+FEED_CYCLES_MAX: Final = 20
 
 
 class Story(msgspec.Struct, kw_only=True):
@@ -77,6 +90,8 @@ class Story(msgspec.Struct, kw_only=True):
     instruments: int  # pairs that an order was sent for
     comparisons: int
     cycles: int
+    woken: int  # cycles that the feed woke
+    woken_submits: int  # orders that left in these
     trace: list[str]
     trace_sha256: str
     cpu_s: float = 0.0  # what it took, where somebody measured
@@ -102,14 +117,17 @@ class World:
         self.chance = Chance(seed, self.swarm.rates, script)
         self.trace: list[str] = [f"seed {seed} {self.swarm.described()}"]
         self.comparisons = 0
-        self.is_stormy = self.is_healing = False
+        self.is_stormy = self.is_healing = self._has_healed = False
         self.paused_ms = 0
         self.kill_since: int | None = None
         self.points_passed = 0
         self.safe_mode_left = 0
+        self.woken_cycles = 0
         self.skew_ms = self.swarm.skew_ms
+        self.eye = None if self.swarm.feed is None else FeedEye()
         self._minimums: dict[str, list[tuple[int, Decimal]]] = {}
         self._restarted_at_ms = -RULES_AGE_MS
+        self._report: CycleReport | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="btcbot-world-", dir=fast_folder()))
         try:
             self.rig = self._build()
@@ -125,13 +143,14 @@ class World:
             self.note(skew)
         self.checkers = Checkers(self)
         self.effects = Effects(self)
+        self.feed_effects = FeedEffects(self)
         self.on_the_way = OnTheWay(self)
         self.rig.venue.transport.meddler = self.on_the_way
         self.rig.points.watch = self._at_point
 
     def _build(self) -> Rig:
-        swarm, key = self.swarm, f"world-{os.getpid()}"
-        return Rig(
+        swarm, feed, key = self.swarm, self.swarm.feed, f"world-{os.getpid()}"
+        rig = Rig(
             self._folder,
             symbols=swarm.symbols,
             prices={symbol: PRICES[symbol] for symbol in swarm.symbols},
@@ -146,8 +165,16 @@ class World:
             log=NoLog(),
             metrics=NullMetrics(),
             trades_max=swarm.trades_max,
+            has_feed=feed is not None,
+            feed_plug=None
+            if feed is None
+            else Plug(options=feed.options, listener=self.eye, watches_pongs=feed.watches_pongs),
             **swarm.settings,
         )
+        if feed is not None:
+            rig.gap_seconds = float(limits.cycle_seconds_min(len(swarm.symbols)))
+            rig.wake_seconds = int(swarm.settings["FEED_WAKE_MS"]) / 1_000
+        return rig
 
     def _strategy(self, settings: Settings) -> Strategy:
         profit = bootstrap.strategy_of(RUN, settings)
@@ -196,6 +223,8 @@ class World:
             instruments=len(self.on_the_way.pairs),
             comparisons=self.comparisons,
             cycles=self.cycle,
+            woken=self.woken_cycles,
+            woken_submits=self.checkers.woken_submits,
             trace=self.trace,
             trace_sha256=hashlib.sha256("\n".join(self.trace).encode()).hexdigest(),
         )
@@ -212,13 +241,24 @@ class World:
             self.effects.end_due()
             for name in _BEATS:
                 self._occasion("beat", beat_of(name))
+            if self.swarm.feed is not None:
+                self._disturb_feed()
             self._cycle()
+            self.feed_effects.look()
         self.is_stormy = False
+
+    def _disturb_feed(self) -> None:
+        self.feed_effects.end_due()
+        for name in _FEED:
+            firing = self.chance.occasion("feed", beat_of(name))
+            if firing is not None:
+                self.feed_effects.strike(firing)
 
     def _heal(self, name: str) -> None:
         self._tell(name)
         rig = self.rig
         self.effects.end_all()
+        self.feed_effects.end_all()
         rig.venue.clear_faults()
         rig.mend_disk()
         rig.stop.clear()
@@ -245,7 +285,25 @@ class World:
                 "I7", f"not settled after {HEAL_CYCLES_MAX} clean cycles: {rig.state()}, {left or 'a difference'}"
             )
         self._compare()
+        if self.swarm.feed is not None and not self._has_healed:
+            self._feed_serves("after everything has healed")
+            if self.seed % 2:
+                rig.venue.simulator.feed.strike("socket_aborted", rig.clock.true_ms())
+                self._feed_serves("after its connection broke")
+        self._has_healed = True
         rig.strategy.is_muted = self.is_healing = False
+
+    def _feed_serves(self, when: str) -> None:
+        """Every pair that has a market is quoted from the feed again, as the venue shows it."""
+        rig = self.rig
+        for _ in range(FEED_CYCLES_MAX):
+            self.chance.cycle += 1
+            self._cycle(HEAL_SECONDS)
+            report, pairs = self._report, rig.venue.simulator.engine.pairs
+            wanted = {symbol for symbol in self.swarm.symbols if pairs[symbol].best_bid() and pairs[symbol].best_ask()}
+            if report is not None and report.counts["quotes_from_feed"] >= len(wanted):
+                return
+        raise Violated("I7", f"{when}, the feed does not serve {sorted(wanted)} within {FEED_CYCLES_MAX} clean cycles")
 
     def _second_life(self) -> None:
         self._tell("second life")
@@ -281,27 +339,42 @@ class World:
         disk = self.rig.disk
         tables: dict[str, list[Any]] = {name: disk.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608 # nosec B608
         values = disk.execute("SELECT name, value FROM named_values").fetchall()
-        tables["named_values"] = sorted(row for row in values if row[0] not in _HEARTBEAT)
+        # A process that lives on the feed alone observes until its books are compared.
+        of_no_weight = (*_HEARTBEAT, "trading_state") if self._lives_on_feed else _HEARTBEAT
+        tables["named_values"] = sorted(row for row in values if row[0] not in of_no_weight)
         return tables
+
+    @property
+    def _lives_on_feed(self) -> bool:
+        return self.swarm.settings.get("MARKET_DATA_MODE") == "ws"
 
     # -- one cycle -------------------------------------------------------------------------------------------------
 
     def _cycle(self, seconds: float | None = None) -> bool:
         """Run one, with its pause; whether it read all that it wanted to read."""
         rig = self.rig
-        has_completed = False
+        has_completed = is_in_trouble = False
+        self._report = None
         rig.venue.transport.deliver_late()
         self.checkers.cycle_begins()
-        try:
+        with self._life():
             if not rig.is_up:
                 self._start()
-            report = rig.bot.run_cycle()
-            counts = ",".join(f"{name}={count}" for name, count in report.counts.items() if count)
-            reasons = ",".join(sorted({reason.partition(": ")[0] for reason in report.reasons}))
-            self._tell(f"{report.outcome.value} {reasons} {counts}")
+            self._report = report = rig.bot.run_cycle()
+            self._tell_report("", report)
             has_completed = report.outcome is CycleOutcome.COMPLETED
-            if report.outcome is CycleOutcome.HALTED:
-                self._halted(report.reasons[-1])
+            is_in_trouble = any(reason.startswith(ReasonCode.VENUE_UNAVAILABLE.value) for reason in report.reasons)
+        rig.disk_is_full = rig.disk_is_busy = rig.disk_has_error = rig.disk_error_comes_late = False
+        self._pause(rig.cycle_seconds if seconds is None else seconds, is_in_trouble=is_in_trouble)
+        self.checkers.cycle_ended()
+        return has_completed
+
+    @contextmanager
+    def _life(self) -> Iterator[None]:
+        """What the bot does in here may end its process."""
+        rig = self.rig
+        try:
+            yield
         except Crash as crash:
             self._tell(f"crash {crash}")
             rig.crash()
@@ -312,11 +385,41 @@ class World:
             self._tell("ended on a signal")
             rig.crash()
             rig.stop.clear()
+
+    def _tell_report(self, how: str, report: CycleReport) -> None:
+        counts = ",".join(f"{name}={count}" for name, count in report.counts.items() if count)
+        reasons = ",".join(sorted({reason.partition(": ")[0] for reason in report.reasons}))
+        self._tell(f"{how}{report.outcome.value} {reasons} {counts}")
+        if report.outcome is CycleOutcome.HALTED:
+            self._halted(report.reasons[-1])
+
+    def _pause(self, seconds: float, *, is_in_trouble: bool) -> None:
+        """With a feed, what the loop does between two cycles: it may wake some, and end the pause."""
+        rig = self.rig
+        until_ms = rig.clock.true_ms() + round(seconds * 1_000)
+        if rig.feed is not None and not is_in_trouble:
+            if self._lives_through(rig.feed, seconds):
+                return
+            seconds = max((until_ms - rig.clock.true_ms()) / 1_000, 0.0)
+        rig.wait(seconds if rig.is_up else min(seconds, self.swarm.restart_seconds))
+
+    def _lives_through(self, feed: InProcessFeed, seconds: float) -> bool:
+        """A pause on the feed; whether the process is still there when it ends."""
+        rig = self.rig
+        if not self.is_healing:
+            self._market_moves_on(feed, round(seconds * 1_000))
+        with self._life():
+            rig.pause(seconds, self._woken_cycle)
         rig.disk_is_full = rig.disk_is_busy = rig.disk_has_error = rig.disk_error_comes_late = False
-        pause_s = rig.cycle_seconds if seconds is None else seconds
-        rig.wait(pause_s if rig.is_up else min(pause_s, self.swarm.restart_seconds))
-        self.checkers.cycle_ended()
-        return has_completed
+        return rig.is_up
+
+    def _woken_cycle(self, wake: Wake) -> CycleReport:
+        self.woken_cycles += 1
+        self.checkers.woken_begins()
+        report = self.rig.bot.run_cycle(wake)
+        self.checkers.woken_ended()
+        self._tell_report("woken ", report)
+        return report
 
     def _start(self) -> None:
         self._restarted_at_ms = self.rig.clock.true_ms()
@@ -339,6 +442,19 @@ class World:
         for symbol in self.swarm.symbols:
             if random.random() < 0.6:
                 self.move(symbol, random.randint(-self.swarm.volatility_bps, self.swarm.volatility_bps))
+
+    def _market_moves_on(self, feed: InProcessFeed, pause_ms: int) -> None:
+        """In the pause after a cycle too: prices move, and other people take what we offer."""
+        assert self.swarm.feed is not None, "there is a feed"
+        random = Random(f"{self.seed}/pause/{self.cycle}")  # noqa: S311 (no secret)
+        for _ in range(random.randint(0, self.swarm.feed.moves_max)):
+            symbol = random.choice(self.swarm.symbols)
+            bps = random.randint(-self.swarm.volatility_bps, self.swarm.volatility_bps)
+            after_ms, which, takes = random.randrange(pause_ms), random.randrange(1_000), random.random() < 0.15
+            if takes:
+                feed.at(after_ms, partial(self.effects.partial_fill, (which, 1 + which)))
+            else:
+                feed.at(after_ms, partial(self.move, symbol, bps))
 
     def move(self, symbol: str, bps: int) -> None:
         pair = self.pair(symbol)
@@ -374,6 +490,9 @@ class World:
     # -- words -----------------------------------------------------------------------------------------------------
 
     def _tell(self, text: str) -> None:
+        if self.eye is not None:
+            self.trace += [f"{at_ms - EPOCH_MS} {what}" for at_ms, what in self.eye.news]
+            self.eye.news.clear()
         self.trace.append(f"{self._time()} cycle {self.cycle}: {text}")
 
     def tell_wire(self, text: str) -> None:

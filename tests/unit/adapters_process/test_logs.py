@@ -240,6 +240,21 @@ def test_headers_inside_a_text(text: str, shown: str) -> None:
     assert Redactor().text(text) == shown
 
 
+@pytest.mark.parametrize("quotings", range(3))
+def test_the_login_to_the_feed_inside_a_text(quotings: int) -> None:
+    """Its signature never changes; nobody can know it beforehand, and its slashes and quotes may come escaped."""
+    login = {"type": 114, "publicKey": KEY, "timestamp": 1, "nonce": 3000, "signature": "Ab/+cd9=/x=", "side": "buy"}
+    text = json.dumps([114, login])
+    for _ in range(quotings):
+        text = json.dumps(text.replace("/", "\\/"))
+
+    shown = Redactor(SECRETS).text(f"sent: {text} and no more")
+
+    assert "Ab" not in shown
+    assert "cd9" not in shown
+    assert (REDACTED in shown, "buy" in shown, "3000" in shown, shown.endswith("no more")) == (True,) * 4
+
+
 def test_plain_values_stay_what_they_are() -> None:
     value = {"n": 1, "f": 0.5, "d": Decimal("1.10"), "b": True, "none": None, "list": [1, "a"], "side": Side.BUY}
 

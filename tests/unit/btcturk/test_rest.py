@@ -28,7 +28,8 @@ from tests.unit.btcturk.support import (
 from tests.unit.btcturk.test_wire import PAIR
 
 from btcbot.adapters.btcturk import wire
-from btcbot.adapters.btcturk.rest import BtcturkHttpClient, Timing
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.adapters.btcturk.transport import BodyUnreadable, read_body
 from btcbot.domain.intents import Side
 from btcbot.domain.outcomes import Accepted, CancelRequested, InDoubt, NotSent, Refused

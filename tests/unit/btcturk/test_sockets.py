@@ -14,7 +14,8 @@ import pytest
 from tests.unit.btcturk.support import CLIENT_ID, make_order, make_permit, ok, signer
 
 from btcbot.adapters.btcturk import transport
-from btcbot.adapters.btcturk.rest import BtcturkHttpClient, Timing
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.adapters.btcturk.transport import DeadlineTransport
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.metrics import NullMetrics

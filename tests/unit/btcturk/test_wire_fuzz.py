@@ -132,7 +132,7 @@ def test_a_slice_of_the_proof() -> None:
     assert result.counts["inputs"] == 4_000
     targets = {name.removeprefix("inputs:") for name in result.counts if name.startswith("inputs:")}
     assert targets == {f"wire.{name}" for name in DECODERS} | {
-        *("outcome.submit", "outcome.cancel", "retry_after"),
+        *("outcome.submit", "outcome.cancel", "retry_after", "feed.receive"),
         *("env_file", "settings", "operator.amount", "operator.request"),
     }
 

@@ -53,6 +53,7 @@ class Venue(NamedTuple):
     """A local BtcTurk with one account of KEY, that holds 1000 TRY and 0.5 BTC."""
 
     url: str
+    ws_url: str
 
 
 def refused(said: Said, *words: str) -> None:

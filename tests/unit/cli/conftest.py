@@ -55,7 +55,7 @@ def venue() -> Iterator[Venue]:
     try:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
-        yield Venue(url=str(told["rest"]))
+        yield Venue(url=str(told["rest"]), ws_url=str(told["ws"]))
     finally:
         process.terminate()
         process.wait(10)

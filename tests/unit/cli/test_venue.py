@@ -104,6 +104,35 @@ class TestDoctor:
         for _ in range(2):
             assert "observe_only" not in run("run", "--db", "live.db").err
 
+    @pytest.mark.usefixtures("live")
+    def test_the_feed_and_the_login_to_it(self, venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BTCTURK_WS_URL", venue.ws_url)
+        findings = list(examine(Where(Path("none.db"), None)))
+        assert found(findings, "feed", "books") == Finding(
+            "PASS", "feed", "books", f"{venue.ws_url} shows BTCTRY, ETHTRY, SOLTRY"
+        )
+        assert found(findings, "key", "feed") == Finding("PASS", "key", "feed", "can log in")
+
+    @pytest.mark.usefixtures("live")
+    def test_a_feed_that_is_down_is_something_to_think_about(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """REST takes its place; with MARKET_DATA_MODE=ws nothing does."""
+        monkeypatch.setattr("btcbot.cli.doctor.FEED_SECONDS_MAX", 0.5)
+        monkeypatch.setenv("BTCTURK_WS_URL", "ws://127.0.0.1:9")
+        down = found(list(examine(Where(Path("none.db"), None))), "feed", "reachable")
+        assert (down.level, "ws://127.0.0.1:9 is down" in down.message) == ("WARN", True)
+        monkeypatch.setenv("MARKET_DATA_MODE", "ws")
+        assert found(list(examine(Where(Path("none.db"), None))), "feed", "reachable").level == "FAIL"
+
+    @pytest.mark.usefixtures("live")
+    def test_a_feed_of_another_venue(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BTCTURK_WS_URL", "wss://ws-feed-pro.btcturk.com")
+        assert "names another venue" in run("doctor", "--db", "none.db").out
+        refused(run("run", "--loop", "--max-cycles", "1", "--db", "none.db"), "BTCTURK_WS_URL", "another venue")
+
+    @pytest.mark.usefixtures("live")
+    def test_without_a_feed_it_says_so(self) -> None:
+        assert "quotes come from REST" in found(list(examine(Where(Path("none.db"), None))), "feed", "address").message
+
     @pytest.mark.parametrize(
         ("reason", "told"),
         [

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcbot.config.env_file import ENV_FILE_BYTES_MAX
-from btcbot.config.settings import SETTING_NAMES, load_settings
+from btcbot.config.loading import load_settings
+from btcbot.config.settings import SETTING_NAMES
 from btcbot.errors import ConfigurationError
 from proof import fuzz
 

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from btcbot.config.settings import SETTING_NAMES, LoadedSettings, Settings, describe_settings, load_settings
+from btcbot.config.description import describe_settings
+from btcbot.config.loading import LoadedSettings, load_settings
+from btcbot.config.settings import SETTING_NAMES, Settings
 from btcbot.errors import EXIT_REFUSED, ConfigurationError
 
 KEY = "3f0c1d52-0000-4000-8000-c0ffee123456"
@@ -399,6 +401,58 @@ def test_the_venue_or_this_machine(text: str, address: str) -> None:
 )
 def test_keys_go_nowhere_else(text: str) -> None:
     assert refusal({"BTCTURK_BASE_URL": text})[0].startswith("BTCTURK_BASE_URL: ")
+
+
+LOCAL = {"BTCTURK_BASE_URL": "http://127.0.0.1:8080"}
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("wss://ws-feed-pro.btcturk.com", "wss://ws-feed-pro.btcturk.com"),
+        ("wss://WS-feed-pro.btcturk.com:443/", "wss://ws-feed-pro.btcturk.com"),
+        ("", None),
+    ],
+)
+def test_the_feed_is_btcturks(text: str, address: str | None) -> None:
+    assert load({"BTCTURK_WS_URL": text}).settings.btcturk_ws_url == address
+
+
+@pytest.mark.parametrize("text", ["ws://127.0.0.1:9001", "ws://localhost:9001", "ws://[::1]:9001"])
+def test_or_a_simulators_beside_a_simulator(text: str) -> None:
+    assert load({**LOCAL, "BTCTURK_WS_URL": text}).settings.btcturk_ws_url == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ws://ws-feed-pro.btcturk.com",
+        "wss://ws-feed-pro.btcturk.com:8443",
+        "wss://ws-feed-pro.btcturk.com.example.org",
+        "wss://api.btcturk.com",
+        "wss://user@ws-feed-pro.btcturk.com",
+        "wss://ws-feed-pro.btcturk.com/path",
+        "https://ws-feed-pro.btcturk.com",
+        "ws://10.0.0.1:9001",
+        "ws://127.0.0.1:0",
+    ],
+)
+def test_the_login_goes_to_no_other_feed(text: str) -> None:
+    assert refusal({"BTCTURK_WS_URL": text})[0].startswith("BTCTURK_WS_URL: ")
+
+
+def test_feed_and_rest_are_of_one_venue() -> None:
+    (line,) = refusal({"BTCTURK_WS_URL": "ws://127.0.0.1:9001"})
+    assert line.startswith("BTCTURK_WS_URL: names another venue")
+    (line,) = refusal({**LOCAL, "BTCTURK_WS_URL": "wss://ws-feed-pro.btcturk.com"})
+    assert line.startswith("BTCTURK_WS_URL: names another venue")
+
+
+def test_a_feed_that_has_to_serve_alone_has_an_address() -> None:
+    (line,) = refusal({**LOCAL, "MARKET_DATA_MODE": "ws"})
+    assert line.startswith("BTCTURK_WS_URL: is missing while MARKET_DATA_MODE is ws")
+    assert load({"MARKET_DATA_MODE": "ws"}).settings.btcturk_ws_url is None, "BtcTurk's own is known"
+    assert refusal({"MARKET_DATA_MODE": "both"})[0].startswith("MARKET_DATA_MODE: ")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,18 @@ class VenueClock:
         """Venue time by the last measurement, without asking; None before the first."""
         return None if self._measured is None else self._monotonic_ms() + self._measured.offset_ms
 
+    def trusted_ms(self) -> int | None:
+        """Venue time without asking, while the last measurement may be relied on: at most one interval overdue, not
+        doubted, our clocks together."""
+        measured, now_ms = self._measured, self._monotonic_ms()
+        if (
+            measured is None
+            or now_ms >= self._due_at_ms + self._interval_ms
+            or self._has_wall_stepped(measured, now_ms)
+        ):
+            return None
+        return now_ms + measured.offset_ms
+
     def skew_ms(self) -> int | None:
         """Venue time minus our wall clock now; None before the first measurement."""
         estimate = self.estimate_ms()
@@ -75,7 +87,7 @@ class VenueClock:
 
     def doubt(self) -> None:
         """Measure again before the next use: the venue did not like a stamp."""
-        self._due_at_ms = 0
+        self._due_at_ms = -self._interval_ms
 
     def _renewed(self, old: _Measured | None) -> _Measured:
         try:

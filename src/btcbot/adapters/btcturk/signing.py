@@ -11,11 +11,16 @@ import base64
 import binascii
 import hashlib
 import hmac
-from typing import NoReturn, Protocol
+import json
+from typing import Final, NoReturn, Protocol
 
 from btcbot.errors import ConfigurationError
 
 Header = tuple[bytes, bytes]
+
+#: The feed's message type for logins, and the nonce that is signed for it.
+LOGIN: Final = 114
+LOGIN_NONCE: Final = 3_000
 
 
 class SecretText(Protocol):
@@ -59,9 +64,17 @@ class Signer:
             (b"Content-Type", b"application/json"),
         ]
 
-    def public_key(self) -> str:
-        """The public key, for the login frame of the feed. It belongs in no log all the same."""
-        return self._public_key
+    def login(self, timestamp_ms: int) -> str:
+        """The frame that logs the feed in. BtcTurk's example signs this nonce, which looks like a window of validity in
+        ms, and the time is not signed at all: so this signature never changes, and belongs in no log or file."""
+        body = {
+            "type": LOGIN,
+            "publicKey": self._public_key,
+            "timestamp": timestamp_ms,
+            "nonce": LOGIN_NONCE,
+            "signature": self.signature(LOGIN_NONCE),
+        }
+        return json.dumps([LOGIN, body], separators=(",", ":"))
 
     def __repr__(self) -> str:
         return "Signer(**********)"

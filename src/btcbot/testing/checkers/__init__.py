@@ -47,6 +47,10 @@ WATCHERS: Final[tuple[type[Invariant], ...]] = (
 )
 
 
+BALANCES_PATH: Final = "/api/v1/users/balances"
+BOOK_PATH: Final = "/api/v2/orderbook"
+
+
 class Checkers:
     """All watchers of one story. Its teller calls the moments; `Violated` is raised where a promise is broken."""
 
@@ -56,6 +60,8 @@ class Checkers:
         self._new_life = self._who("new_life")
         self._cycle_begins = self._who("cycle_begins")
         self._cycle_ended = self._who("cycle_ended")
+        self._woken_begins = self._who("woken_begins")
+        self._woken_ended = self._who("woken_ended")
         self._placed = self._who("placed")
         self._request_leaves = self._who("request_leaves")
         self._order_leaves = self._who("order_leaves")
@@ -66,6 +72,8 @@ class Checkers:
         self._unit_committed = self._who("unit_committed")
         self._at_rest = self._who("at_rest")
         self._rig = scene.rig
+        #: Orders that left in cycles that the feed woke.
+        self.woken_submits = 0
         self._rig.venue.simulator.engine.listeners.append(self.on_event)
 
     def _who(self, moment: str) -> list[Callable[..., None]]:
@@ -95,13 +103,15 @@ class Checkers:
 
     def new_life(self) -> None:
         """Another process runs now."""
-        self._scene.told = {}
+        self._scene.told, self._scene.free_told = {}, None
+        if self._scene.eye is not None:
+            self._scene.eye.new_life()
         self._scene.catch_up()
         for watch in self._new_life:
             watch()
 
     def cycle_begins(self) -> None:
-        self._scene.told = {}
+        self._scene.begin(is_woken=False)
         for watch in self._cycle_begins:
             watch()
 
@@ -111,6 +121,18 @@ class Checkers:
         self._scene.calm_cycles = self._scene.calm_cycles + 1 if self._scene.stage.is_healing else 0
         for watch in self._cycle_ended:
             watch()
+
+    def woken_begins(self) -> None:
+        """The feed wakes a cycle in the pause after a whole one."""
+        self._scene.begin(is_woken=True)
+        for watch in self._woken_begins:
+            watch()
+
+    def woken_ended(self) -> None:
+        """A cycle that the feed woke came to its end; one that crashes has none."""
+        for watch in self._woken_ended:
+            watch()
+        self._scene.is_woken = False
 
     def on_event(self, event: Event) -> None:
         scene = self._scene
@@ -129,12 +151,16 @@ class Checkers:
 
     def leaves(self, request: Request) -> None:
         """A request is about to leave the bot."""
+        if self._scene.eye is not None:
+            self._scene.eye.asks(request.path == BOOK_PATH, self._scene.now_ms())
         for watch in self._request_leaves:
             watch(request)
         if request.method == "POST":
             sent = self._scene.sent(request)
+            self.woken_submits += self._scene.is_woken
             for watch in self._order_leaves:
                 watch(sent)
+            self._scene.sent_since.append(sent)
         elif request.method == "DELETE":
             venue_order_id = int(request.query.partition("id=")[2])
             for watch in self._cancel_leaves:
@@ -146,8 +172,13 @@ class Checkers:
             return
         for watch in self._answer_arrives:
             watch(name, request, answer)
-        if name == "GET /api/v2/orderbook" and answer.status == 200:
-            self._scene.book_told(request, answer.body)
+        if request.path == BALANCES_PATH:
+            self._scene.balances_told(answer)
+        elif request.path == BOOK_PATH:
+            if answer.status == 200:
+                self._scene.book_told(request, answer)
+            elif self._scene.eye is not None:
+                self._scene.eye.failed()
 
     def committed(self) -> None:
         """A unit has been committed."""
@@ -179,6 +210,7 @@ class Checkers:
             at_venue=scene.ours.get(client),
         )
         scene.statuses[client] = (status, filled)
+        scene.written_ms.setdefault(client, scene.now_ms())
         for watch in self._order_written:
             watch(written)
 

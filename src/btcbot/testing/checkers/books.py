@@ -244,7 +244,21 @@ class I20Audit(Invariant):
     def order_leaves(self, sent: Sent) -> None:
         self._sent.add(sent.client)
 
+    def woken_begins(self) -> None:
+        self._look()
+        self.cycle_begins()
+
+    def woken_ended(self) -> None:
+        """One that came to no order leaves no record."""
+        if self._sent and self._last()[0] == self._number_before:
+            self.violated(f"a cycle that the feed woke sent {len(self._sent)} orders and left no record")
+        self._look()
+        self.cycle_begins()  # what was looked at is not looked at again
+
     def cycle_ended(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
         number, outcome, counts = self._last()
         if number == self._number_before or outcome == "halted":
             return

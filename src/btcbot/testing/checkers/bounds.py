@@ -79,7 +79,8 @@ class I17Manners(Invariant):
 
 
 class I18Bounds(Invariant):
-    """Requests, units and time of a cycle are bounded; so are tries of a read, and cancellations of an order."""
+    """Requests, units and time of a cycle are bounded; so are tries of a read, and cancellations of an order. A cycle
+    that the feed woke sends orders and nothing else."""
 
     name = "I18"
 
@@ -95,7 +96,12 @@ class I18Bounds(Invariant):
         self._tries.clear()
         self._started_ms, self._paused_before_ms = self.scene.now_ms(), self.scene.stage.paused_ms
 
+    def woken_begins(self) -> None:
+        self._requests = self._units = 0
+
     def request_leaves(self, request: Request) -> None:
+        if self.scene.is_woken and request.method != "POST":
+            self.violated(f"{request.method} {request.path} leaves in a cycle that the feed woke")
         self._requests += 1
         if self._requests > REQUESTS_PER_CYCLE_MAX:
             self.violated(f"more than {REQUESTS_PER_CYCLE_MAX} requests in one cycle")

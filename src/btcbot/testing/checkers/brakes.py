@@ -15,7 +15,10 @@ DAILY_LOSS_MAX: Final = "500"
 
 
 class I5Budget(Invariant):
-    """Caps per order, cycle, pair, in all and per day, counted on what was sent and on what stands at the venue."""
+    """Caps per order, cycle, pair, in all and per day, counted on what was sent and on what stands at the venue.
+
+    Those of a cycle hold from one whole cycle to the next, whatever the feed woke in between.
+    """
 
     name = "I5"
 
@@ -65,12 +68,18 @@ class I5Budget(Invariant):
                 sign = 1 if fill.side is Side.BUY else -1
                 quantities[fill.instrument.symbol] += sign * fill.quantity
                 result -= sign * fill.quantity * fill.price + fill.fee + fill.tax
-        fresh_ms = self.scene.now_ms() - self.scene.stage.limits.quote_age_ms // 2
+        eye, now_ms = self.scene.eye, self.scene.now_ms()
+        fresh_ms = now_ms - self.scene.stage.limits.quote_age_ms // 2
         for symbol, quantity in quantities.items():
             if quantity:
                 bid, ask, told_ms = self.scene.told.get(symbol, (ZERO, ZERO, 0))
                 if not 0 < bid < ask or told_ms < fresh_ms:
                     return  # the bot may have valued it at an older price
+                if eye is not None:  # or at one that the feed showed
+                    tops = eye.tops(symbol, now_ms - 2 * self.scene.stage.limits.quote_age_ms, now_ms)
+                    if tops is None:
+                        return
+                    bid = max([bid, *(top.bid for top in tops)])
                 result += quantity * bid
         loss_max = Decimal(self.scene.rig.environment.get("MAX_DAILY_LOSS_TRY", DAILY_LOSS_MAX))
         if result <= -loss_max:

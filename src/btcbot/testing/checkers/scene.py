@@ -18,12 +18,17 @@ from btcturk_sim.orders import Fill, Order, Side
 from btcturk_sim.wire import Request, Response
 
 if TYPE_CHECKING:
-    from btcbot.testing.in_process import Rig
+    from btcbot.testing.checkers.feed_eye import FeedEye
+    from btcbot.testing.in_process_rig import Rig
     from btcbot.testing.swarm import Limits
     from btcturk_sim.accounts import Transfer
 
 PREFIX: Final = "btcbot-"
 ZERO: Final = Decimal(0)
+#: Between the last look at the market and the moment at which an order is written down; where the process stood still
+#: in the cycle, the age of the stamp protects and nothing else.
+LOOK_MARGIN_MS: Final = 250
+PAUSED_MARGIN_MS: Final = 5_000
 #: Closed statuses that say: the venue has no such order.
 NEVER_PLACED: Final = ("DENIED", "NOT_PLACED", "REJECTED")
 
@@ -56,6 +61,11 @@ class Stage(Protocol):
     def safe_mode_left(self) -> int: ...
     @property
     def is_healing(self) -> bool: ...
+    @property
+    def eye(self) -> FeedEye | None:
+        """What the feed told, in a story that has one."""
+        ...
+
     @property
     def has_restarted_lately(self) -> bool: ...
     def minimum_lately(self, symbol: str) -> Decimal: ...
@@ -130,8 +140,27 @@ class Scene:
         self.booked: set[int] = set()
         #: How many cycles in a row nothing has disturbed.
         self.calm_cycles = 0
-        #: Best bid, best ask and the moment of each book that the bot was told in this cycle.
+        #: Best bid, best ask and the moment of each book that the bot was told by REST in this cycle.
         self.told: dict[str, tuple[Decimal, Decimal, int]] = {}
+        self.eye = stage.eye
+        #: Whether the cycle under way was woken by the feed, when it began, and how long the process had stood still.
+        self.is_woken = False
+        self.began_ms = self.paused_before_ms = 0
+        #: When each order was written down first.
+        self.written_ms: dict[str, int] = {}
+        #: Free balances as the venue told them last, and the orders that have left since; None: nobody can say.
+        self.free_told: dict[str, Decimal] | None = None
+        self.sent_since: list[Sent] = []
+
+    def begin(self, *, is_woken: bool) -> None:
+        """A cycle begins, and has been told nothing yet."""
+        self.told = {}
+        self.is_woken, self.began_ms, self.paused_before_ms = is_woken, self.now_ms(), self.stage.paused_ms
+
+    def since_last_look_ms(self, client: str) -> int:
+        """How long ago the bot may have looked at the market for the last time before this order left."""
+        since_ms = self.now_ms() - self.written_ms.get(client, self.now_ms())
+        return since_ms + (PAUSED_MARGIN_MS if self.stage.paused_ms != self.paused_before_ms else LOOK_MARGIN_MS)
 
     def catch_up(self) -> None:
         """Take in what was committed although the bot was told that it failed, and so nobody heard of it."""
@@ -180,15 +209,26 @@ class Scene:
             row=rows[0] if rows else None,
         )
 
-    def book_told(self, request: Request, body: bytes) -> None:
+    def balances_told(self, answer: Response) -> None:
+        self.free_told, self.sent_since = None, []
+        if answer.status == 200 and answer.fault is None:
+            rows = json.loads(answer.body, parse_float=Decimal)["data"]
+            self.free_told = {row["asset"]: Decimal(row["free"]) for row in rows}
+
+    def book_told(self, request: Request, answer: Response) -> None:
         symbol = request.query.partition("pairSymbol=")[2].partition("&")[0]
         try:
-            data = json.loads(body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
-            bid, ask = Decimal(data["bids"][0][0]), Decimal(data["asks"][0][0])
+            data = json.loads(answer.body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
+            best_bid, best_ask = data["bids"][0], data["asks"][0]
+            bid, ask = Decimal(best_bid[0]), Decimal(best_ask[0])
         except (ValueError, LookupError, TypeError, ArithmeticError):
             self.told.pop(symbol, None)  # nothing that anybody could trade on
-        else:
-            self.told[symbol] = (bid, ask, self.now_ms())
+            if self.eye is not None:
+                self.eye.failed()
+            return
+        self.told[symbol] = (bid, ask, self.now_ms())
+        if self.eye is not None and len(best_bid) > 1:  # a ticker has no quantities, and is nothing to compare with
+            self.eye.told(symbol, bid, ask, self.now_ms(), is_clean=answer.fault is None)
 
 
 class Invariant:
@@ -209,6 +249,12 @@ class Invariant:
 
     def cycle_ended(self) -> None:
         """However it ended, its pause included."""
+
+    def woken_begins(self) -> None:
+        """The feed has woken a cycle in the pause after a whole one."""
+
+    def woken_ended(self) -> None:
+        """It came to its end."""
 
     def placed(self, order: Order) -> None:
         """The venue has taken one of our orders."""

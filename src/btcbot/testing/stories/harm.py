@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from btcbot.errors import InvariantBroken
-from btcbot.testing.in_process import Crash
+from btcbot.testing.points import Crash
 
 if TYPE_CHECKING:
     from btcbot.testing.stories.performance import Performance

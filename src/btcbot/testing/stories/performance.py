@@ -11,7 +11,8 @@ A *harm* looks on at every point, and may raise `Crash`, or make the disk fail, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -20,14 +21,19 @@ import msgspec
 
 from btcbot import bootstrap
 from btcbot.adapters.metrics import NullMetrics
-from btcbot.domain.cycles import CycleOutcome
+from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.feed import Wake
 from btcbot.domain.orders import OPEN
 from btcbot.domain.reasons import TradingState
 from btcbot.errors import StoreFailed
 from btcbot.profiles import RUN
 from btcbot.services.operator import REQUEST, Request
 from btcbot.testing.checkers import Checkers, Violated
-from btcbot.testing.in_process import EPOCH_MS, Crash, Rig
+from btcbot.testing.checkers.feed_eye import FeedEye
+from btcbot.testing.in_process_feed import Plug
+from btcbot.testing.in_process_rig import Rig
+from btcbot.testing.manual_clock import EPOCH_MS, Agenda
+from btcbot.testing.points import Crash
 from btcbot.testing.stories.harm import Harm
 from btcbot.testing.stories.stage import blank, limits
 from btcbot.testing.stories.story import Act, Story
@@ -69,6 +75,7 @@ class Performance:
         self.points_passed = 0
         self.safe_mode_left = 0
         self.is_healing = False
+        self.eye = FeedEye() if story.has_feed else None
         self.paused_ms = 0
         self.skew_ms = round(story.skew_seconds * 1_000)
         self.halts = 0
@@ -91,11 +98,14 @@ class Performance:
             image=blank(key, mode),
             key=key,
             packs=False,
+            has_feed=story.has_feed,
+            feed_plug=Plug(listener=self.eye),
             trades_max=TRADES_MAX,
             log=NoLog(),
             metrics=NullMetrics(),
             **settings,
         )
+        self.agenda = Agenda(self.rig.clock)
         self.limits = limits(tuple(self.rig.environment.items()))
         if self.skew_ms:
             self.rig.venue.skew(story.skew_seconds)
@@ -148,16 +158,27 @@ class Performance:
         rig, has_completed = self.rig, False
         rig.venue.transport.deliver_late()
         self.checkers.cycle_begins()
-        try:
+        with self._life():
             if not rig.is_up:
                 self._start()
             report = rig.bot.run_cycle()
             has_completed = report.outcome is CycleOutcome.COMPLETED
-            if report.outcome is CycleOutcome.HALTED:
-                self.halts += 1
-                if not self._may_halt:
-                    raise Violated("HALT", report.reasons[-1])
-                rig.crash()  # the loop ends on a halt
+            self._look_at(report)
+        until_ms = rig.clock.true_ms() + round(pause_seconds * 1_000)
+        if rig.feed is not None:
+            with self._life():
+                rig.pause(pause_seconds, self._woken)
+        if not rig.is_up or rig.feed is None:
+            rig.wait(max(until_ms - rig.clock.true_ms(), 0) / 1_000)
+        self._promised(self.checkers.cycle_ended)
+        return has_completed
+
+    @contextmanager
+    def _life(self) -> Iterator[None]:
+        """What the bot does in here may end its process."""
+        rig = self.rig
+        try:
+            yield
         except Crash:
             self.crashes += 1
             rig.crash()
@@ -167,9 +188,20 @@ class Performance:
             rig.crash()
             rig.stop.clear()
         rig.mend_disk()
-        rig.wait(pause_seconds)
-        self._promised(self.checkers.cycle_ended)
-        return has_completed
+
+    def _woken(self, wake: Wake) -> CycleReport:
+        self.checkers.woken_begins()
+        report = self.rig.bot.run_cycle(wake)
+        self._promised(self.checkers.woken_ended)
+        self._look_at(report)
+        return report
+
+    def _look_at(self, report: CycleReport) -> None:
+        if report.outcome is CycleOutcome.HALTED:
+            self.halts += 1
+            if not self._may_halt:
+                raise Violated("HALT", report.reasons[-1])
+            self.rig.crash()  # the loop ends on a halt
 
     def _start(self) -> None:
         rig = self.rig

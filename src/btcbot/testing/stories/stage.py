@@ -6,11 +6,11 @@ from functools import cache, lru_cache
 from typing import Final
 
 from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.config.loading import load_settings
 from btcbot.config.secrets import Secret, key_fingerprint
-from btcbot.config.settings import load_settings
 from btcbot.domain import money
 from btcbot.domain.book import BookIdentity
-from btcbot.testing.in_process import EPOCH_MS
+from btcbot.testing.manual_clock import EPOCH_MS
 from btcbot.testing.swarm import Limits
 
 BOOK_ID: Final = "57071e50"

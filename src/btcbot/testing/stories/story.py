@@ -8,6 +8,7 @@ They move the venue, other people, the clock, files and the database; whoever is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -51,6 +52,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     always: Callable[[Performance], Mapping[str, bool]] = lambda performance: {}
     #: Cycles before anything counts as a point: the books are opened in peace, and what the story needs is there.
     prelude: int = 1
+    #: It has the live feed: then the pause after a cycle is the loop's, in which the feed may wake others.
+    has_feed: bool = False
     #: The real strategy wishes; otherwise only the acts do.
     is_traded: bool = False
     symbols: tuple[str, ...] = ("BTCTRY",)
@@ -92,6 +95,26 @@ def price(value: str, symbol: str = "BTCTRY") -> Act:
 def stranger(side: str, quantity: str, at: str = "1000000", symbol: str = "BTCTRY") -> Act:
     """Somebody trades, perhaps with us."""
     return lambda it: it.rig.venue.stranger_orders(side, symbol, quantity, at)
+
+
+def later(seconds: float, *acts: Act) -> Act:
+    """These happen so long after the cycle began: in the pause after it, or while it is still under way."""
+
+    def plan(it: Performance) -> None:
+        for act in acts:
+            it.agenda.at(round(seconds * 1_000), partial(act, it))
+
+    return plan
+
+
+def feed_breaks(it: Performance) -> None:
+    """The connection of the live feed breaks."""
+    it.rig.venue.simulator.feed.strike("socket_aborted", it.rig.clock.true_ms())
+
+
+def feed_fault(kind: str, **options: Any) -> Act:
+    """Spoil frames of the feed from now on; the kinds stand in `btcturk_sim.feed.faults`."""
+    return lambda it: it.rig.venue.simulator.feed.faults.add(kind, **options)
 
 
 def human(side: str, quantity: str, at: str, symbol: str = "BTCTRY") -> Act:

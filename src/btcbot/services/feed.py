@@ -1,0 +1,258 @@
+"""FeedService: looks at the live feed for the core. Which books may be traded on, and what it tells of our account.
+
+The feed is believed only where REST agrees. Its books are compared with REST in turn, a few each cycle; whatever a
+quote is made from, the cycle says. What it tells of our account is never booked: it is logged at once and brings the
+next comparison with the venue's lists forward, and those lists are the truth. So a lost, doubled, early or invented
+event changes nothing but when we look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from btcbot.decisions import book_trust, booking
+from btcbot.decisions.book_trust import Comparison, Finding, TrustLimits
+from btcbot.domain.feed import AccountEvent, AccountEventKind, FeedView, Wake
+from btcbot.domain.market import Quote
+from btcbot.errors import VenueUnavailable
+from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StateStore, StopSignal
+
+#: Order-book requests for comparisons: at most so many a minute, and so many in one cycle.
+CHECKS_PER_MINUTE_MAX: Final = 30
+CHECKS_PER_CYCLE_MAX: Final = 5
+#: A book that differs once is not traded on until REST agrees again; one that differs so often is thrown away.
+DIFFERS_MAX: Final = 2
+#: What is news to whoever reads the log; the rest is there for those who look closer.
+NEWS: Final = frozenset({AccountEventKind.FILL, AccountEventKind.MATCH, AccountEventKind.DELETED})
+#: A trade that the feed told and the list does not show yet is looked for so often, and so long.
+LOOK_AGAIN_MS: Final = 1_000
+AWAITED_MS_MAX: Final = 30_000
+AWAITED_MAX: Final = 1_000
+
+
+class FeedQuotes(msgspec.Struct, frozen=True, kw_only=True):
+    """Quotes of the symbols whose books may be traded on, and why the others' may not."""
+
+    quotes: Mapping[str, Quote]
+    distrusted: Mapping[str, str]
+
+
+class FeedService:
+    """One for each bot with a feed. All of its methods belong to the core's thread."""
+
+    def __init__(
+        self,
+        feed: MarketFeed,
+        exchange: Exchange,
+        store: StateStore,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        limits: TrustLimits,
+    ) -> None:
+        self._feed = feed
+        self._exchange = exchange
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._limits = limits
+        self._view = feed.view()
+        #: When REST last agreed with the book that is shown now, by symbol.
+        self._compared_at_ms: dict[str, int] = {}
+        self._pending: dict[str, Comparison] = {}
+        self._differed: dict[str, int] = {}
+        self._told: dict[str, str | None] = {}
+        self._awaited: dict[str, AccountEvent] = {}
+        self._look_again_at_ms = 0
+        self._checks_left = CHECKS_PER_CYCLE_MAX
+        self._checks_counted_at_ms = self._now_ms()
+
+    # -- books -------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take over what the feed shows now, and what comparisons that were still open come to."""
+        self._view = view = self._feed.view()
+        for event in view.events:
+            self._note(event)
+        for symbol, pending in list(self._pending.items()):
+            self._judge(pending)
+            if view.books.get(symbol) is None:
+                self._pending.pop(symbol, None)
+
+    def quotes(self, symbols: Sequence[str], venue_now_ms: int) -> FeedQuotes:
+        """Best prices of the books that may be traded on; as old as the connection's last sign of life."""
+        now_ms, view = self._now_ms(), self._view
+        quotes: dict[str, Quote] = {}
+        distrusted: dict[str, str] = {}
+        for symbol in symbols:
+            why = self._distrust(symbol)
+            self._tell(symbol, why)
+            if why is not None:
+                distrusted[symbol] = why
+                continue
+            assert view.alive_at_ms is not None, "a book is trusted on a living connection only"
+            top, age_ms = view.books[symbol].top, now_ms - view.alive_at_ms
+            quotes[symbol] = Quote(
+                symbol=symbol,
+                bid=top.bid,
+                bid_quantity=top.bid_quantity,
+                ask=top.ask,
+                ask_quantity=top.ask_quantity,
+                venue_time_ms=venue_now_ms - age_ms,
+                received_at_ms=self._clock.now_ms() - age_ms,
+            )
+        return FeedQuotes(quotes=quotes, distrusted=distrusted)
+
+    def compare(self, quotes: Mapping[str, Quote], asked_at_ms: int) -> None:
+        """Hold best prices that REST has just told against the books of the feed. `asked_at_ms` is monotonic."""
+        answered_at_ms = self._now_ms()
+        self.look()  # what the feed sent while REST answered belongs to the same moment
+        for symbol, quote in quotes.items():
+            # A quote of the ticker for all pairs has no quantities, and may be older than any book.
+            if symbol in self._view.books and quote.bid_quantity and quote.ask_quantity:
+                self._pending[symbol] = comparison = Comparison(
+                    symbol=symbol, bid=quote.bid, ask=quote.ask, asked_at_ms=asked_at_ms, answered_at_ms=answered_at_ms
+                )
+                self._judge(comparison)
+
+    def check_due(self, symbols: Sequence[str]) -> None:
+        """Compare the books whose turn it is, as far as requests allow. A venue in trouble only puts it off."""
+        now_ms = self._now_ms()
+        earned = (now_ms - self._checks_counted_at_ms) * CHECKS_PER_MINUTE_MAX // 60_000
+        if earned:
+            self._checks_left = min(self._checks_left + earned, CHECKS_PER_CYCLE_MAX)
+            self._checks_counted_at_ms = now_ms
+        for symbol in book_trust.due(symbols, self._view, self._compared_at_ms, self._limits, now_ms):
+            if symbol in self._pending:
+                continue
+            if not self._checks_left:
+                return
+            self._checks_left -= 1
+            if not self._check(symbol):
+                return
+
+    def confirm(self, symbol: str, *, may_read: bool) -> bool:
+        """Whether an order may leave on this symbol's book at this very moment.
+
+        A pair that has been silent is compared with REST first; where nothing may be read, it waits for a cycle that
+        may.
+        """
+        self.look()
+        if self._distrust(symbol) is not None:
+            return False
+        book = self._view.books[symbol]
+        if not book_trust.is_silent(book, self._compared_at_ms[symbol], self._limits, self._now_ms()):
+            return True
+        return may_read and self._check(symbol) and symbol not in self._pending and self._distrust(symbol) is None
+
+    def _check(self, symbol: str) -> bool:
+        """Ask REST for one book; False when it does not answer."""
+        asked_at_ms = self._now_ms()
+        try:
+            quotes = self._exchange.quotes([symbol])
+        except VenueUnavailable as unavailable:
+            self._log.warning("book_not_compared", symbol=symbol, why=unavailable.reason)
+            return False
+        self.compare(quotes, asked_at_ms)
+        return True
+
+    def _judge(self, comparison: Comparison) -> None:
+        symbol, book = comparison.symbol, self._view.books.get(comparison.symbol)
+        if book is None:
+            return
+        finding = book_trust.compare(comparison, book, self._now_ms())
+        if finding is Finding.TOO_EARLY:
+            return
+        self._pending.pop(symbol, None)
+        self._metrics.count("btcbot_book_comparisons_total", finding=finding.value)
+        if finding is Finding.AGREES:
+            self._differed.pop(symbol, None)
+            self._compared_at_ms[symbol] = max(comparison.answered_at_ms, book.snapshot_at_ms)
+        elif finding is Finding.DIFFERS:
+            self._compared_at_ms.pop(symbol, None)
+            self._differed[symbol] = times = self._differed.get(symbol, 0) + 1
+            self._log.warning(
+                "book_differs_from_rest",
+                symbol=symbol,
+                rest=f"{comparison.bid}/{comparison.ask}",
+                feed=f"{book.top.bid}/{book.top.ask}",
+            )
+            if times >= DIFFERS_MAX:
+                del self._differed[symbol]
+                self._feed.resync(symbol)
+
+    def _distrust(self, symbol: str) -> str | None:
+        return book_trust.distrust(symbol, self._view, self._compared_at_ms, self._limits, self._now_ms())
+
+    def _tell(self, symbol: str, why: str | None) -> None:
+        """One line for each change, none for each look; the numbers in a reason change and are no news."""
+        self._metrics.gauge("btcbot_book_trusted", int(why is None), symbol=symbol)
+        if symbol not in self._told or (self._told[symbol] is None) != (why is None):
+            if why is None:
+                self._log.info("book_trusted", symbol=symbol)
+            else:
+                tell = self._log.warning if symbol in self._told else self._log.info  # a start trusts nothing yet
+                tell("book_not_trusted", symbol=symbol, why=why)
+        self._told[symbol] = why
+
+    # -- our account -------------------------------------------------------------------------------------------------
+
+    def _note(self, event: AccountEvent) -> None:
+        self._metrics.count("btcbot_feed_account_events_total", kind=event.kind.value)
+        tell = self._log.info if event.kind in NEWS else self._log.debug
+        tell(
+            "told_by_feed",
+            kind=event.kind.value,
+            symbol=event.symbol,
+            client_order_id=event.client_order_id,
+            venue_order_id=event.venue_order_id,
+            trade_id=event.trade_id,
+        )
+        if event.trade_id is not None and len(self._awaited) < AWAITED_MAX:
+            if not self._awaited:
+                self._look_again_soon()
+            self._awaited.setdefault(event.trade_id, event)
+
+    def reconciled(self) -> None:
+        """The venue's lists have just been read: which trades that the feed told are still missing from them?"""
+        for trade_id, event in list(self._awaited.items()):
+            if self._store.has_fill(trade_id) or self._store.has_entry(booking.foreign_entry_id(trade_id)):
+                del self._awaited[trade_id]
+            elif self._now_ms() - event.received_at_ms > AWAITED_MS_MAX:
+                # Of another hand's order, or never true: whichever, the lists are what is booked.
+                del self._awaited[trade_id]
+                self._log.warning("told_but_not_listed", trade_id=trade_id, client_order_id=event.client_order_id)
+
+        if self._awaited:
+            self._look_again_soon()
+
+    def _look_again_soon(self) -> None:
+        self._look_again_at_ms = self._now_ms() + LOOK_AGAIN_MS
+
+    def wait(self, seconds: float, stop: StopSignal, *, for_market: bool) -> Wake:
+        """As the feed's own, and back in time to look again for a trade that the lists have yet to show."""
+        left_s = (self._look_again_at_ms - self._now_ms()) / 1_000
+        if not self._awaited or seconds < left_s:
+            return self._feed.wait(seconds, stop, for_market=for_market)
+        if left_s <= 0:
+            return Wake.ACCOUNT  # however often prices have ended a wait meanwhile
+        wake = self._feed.wait(left_s, stop, for_market=for_market)
+        return Wake.ACCOUNT if wake is Wake.TIME else wake
+
+    def start(self) -> None:
+        self._feed.start()
+
+    def close(self) -> None:
+        self._feed.close()
+
+    @property
+    def view(self) -> FeedView:
+        """What the last look saw."""
+        return self._view
+
+    def _now_ms(self) -> int:
+        return self._clock.monotonic_ns() // 1_000_000

@@ -1,0 +1,85 @@
+"""The contract of `MarketFeed`, kept by BtcTurk's client over real sockets and by the simulation's without any."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import structlog
+from tests.contract.market_feed import NOWHERE, SYMBOL, FeedContract, FeedRig
+from tests.unit.btcturk.support import signer
+
+from btcbot.adapters.btcturk.feed import BtcturkWsClient
+from btcbot.adapters.clock import SystemClock
+from btcbot.adapters.metrics import MemoryMetrics
+from btcbot.testing.in_process_feed import InProcessFeed
+from btcbot.testing.manual_clock import ManualClock
+from btcbot.testing.points import Points
+from btcbot.testing.rig import Credentials, Simulator, write_private
+from btcbot.testing.venue import Venue
+
+KEY = "contract"
+
+
+class TestInProcess(FeedContract):
+    def make(self) -> FeedRig:
+        clock = ManualClock()
+        venue = Venue(clock, Points(), KEY, {SYMBOL: "1000000"}, {"TRY": "10000"})
+        feed = InProcessFeed(
+            venue.simulator.feed,
+            clock,
+            [SYMBOL, NOWHERE],
+            random=Random(1).random,
+            signer=signer(KEY, base64.b64encode(venue.simulator.engine.books.accounts[KEY].secret).decode()),
+        )
+        return FeedRig(
+            feed=feed,
+            price=lambda price: venue.price(SYMBOL, price),
+            order=lambda: venue.human_orders("buy", SYMBOL, "0.0002", "990000") and None,
+            abort=lambda: venue.simulator.feed.strike("socket_aborted", clock.true_ms()) and None,
+            pause=clock.advance,
+            close=lambda: None,
+        )
+
+
+class TestOverSockets(FeedContract):
+    def make(self) -> FeedRig:
+        folder = tempfile.TemporaryDirectory(prefix="feed-")
+        path = Path(folder.name)
+        credentials = Credentials(path)
+        accounts = write_private(path / "accounts", credentials.account_line({"TRY": Decimal(10_000)}))
+        venue = Simulator(path, ["--accounts", str(accounts), "--symbols", SYMBOL, "--limits", "off"])
+        venue.control("/market", symbol=SYMBOL, price="1000000")
+        feed = BtcturkWsClient(
+            venue.ws_url,
+            [SYMBOL, NOWHERE],
+            clock=SystemClock(),
+            metrics=MemoryMetrics(),
+            log=structlog.wrap_logger(None, processors=[structlog.testing.LogCapture()]),
+            signer=signer(credentials.key, credentials.secret_file.read_text().strip()),
+        )
+
+        def close() -> None:
+            venue.close()
+            folder.cleanup()
+
+        return FeedRig(
+            feed=feed,
+            price=lambda price: venue.control("/market", symbol=SYMBOL, price=price),
+            order=lambda: venue.control(
+                "/foreign-order",
+                key=credentials.key,
+                pairSymbol=SYMBOL,
+                orderType="buy",
+                orderMethod="limit",
+                quantity="0.0002",
+                price="990000",
+            ),
+            abort=lambda: venue.control("/feed", kind="socket_aborted"),
+            pause=time.sleep,
+            close=close,
+        )
