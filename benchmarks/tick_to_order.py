@@ -3,9 +3,10 @@
     python -m benchmarks.tick_to_order [--json] [--profile]
 
 The bot is a process of its own, as in production: made by `bootstrap.build`, its books on a real disk, the loop of
-`run` around it; only its strategy is a plan of this page, one order for each change of the best bid. The venue is
-`btcturk-sim` without rate limits. Between them sits a tap (`benchmarks.tap`) that notes when a change of the book was
-about to be written to the bot, and when the first byte of the order came back. A stranger's orders change the top.
+`run` around it; only its strategy is a plan, one order for each change of the best bid (`benchmarks.tick_bot`). The
+venue is `btcturk-sim` without rate limits. Between them sits a tap (`benchmarks.tap`) that notes when a change of the
+book was about to be written to the bot, and when the first byte of the order came back. A stranger's orders change the
+top.
 
 Beside it, on the same venue: the same bot without the feed, on the shortest cycle that the venue's limits allow, timed
 from the change at the venue, for nothing is told to it; and ccxt's `create_order` alone, in the judges' environment.
@@ -15,10 +16,8 @@ from the change at the venue, for nothing is told to it; and ccxt's `create_orde
 from __future__ import annotations
 
 import bisect
-import cProfile
 import json
 import os
-import pstats
 import random
 import statistics
 import subprocess
@@ -33,22 +32,13 @@ from typing import IO, Any, Final, Self
 import msgspec
 import structlog
 
-from benchmarks.common import RUNS, Figure, Result, Venue, best, child_environment, logs_to, run_alone, working_folder
+from benchmarks.common import RUNS, Figure, Result, Venue, best, child_environment, run_alone, working_folder
+from benchmarks.tick_bot import ORDER_TRY
 from btcbot import bootstrap
-from btcbot.adapters.clock import SystemClock
-from btcbot.adapters.logs import flush_logs
 from btcbot.adapters.metrics import NullMetrics
-from btcbot.adapters.stop import StopFlag
-from btcbot.adapters.store import SqliteStore
-from btcbot.cli.run import _end_on_signals
 from btcbot.config.loading import load_settings
 from btcbot.domain import money
-from btcbot.domain.cycles import CycleReport
-from btcbot.domain.feed import Wake
 from btcbot.domain.instrument import Instrument
-from btcbot.domain.intents import Intent, Side
-from btcbot.loop import LoopOptions, run_with_optional_loop
-from btcbot.strategies.base import StrategyContext
 from btcbot.testing.rig import wait_until
 
 SYMBOL: Final = "XRPTRY"
@@ -62,7 +52,6 @@ TICKS_OF_TIMER: Final = 12
 CCXT_ORDERS: Final = 60
 #: The venue sends changes every 0.76 s; the next one comes when the order of the last is in the books.
 TICK_S: Final = 0.8
-ORDER_TRY: Final = Decimal(400)
 #: The bot's timer beside the feed, as shipped. What is measured are cycles that the feed woke.
 CYCLE_S: Final = 10.0
 _BLOCK_BYTES: Final = 4_096
@@ -78,101 +67,7 @@ SETTINGS: Final = {
 }
 
 
-# -- the bot's process -------------------------------------------------------------------------------------------------
-
-
-class OnTop:
-    """One order at the best ask whenever the best bid is another than before."""
-
-    name = "on_top"
-
-    def __init__(self) -> None:
-        self._bids: dict[str, Decimal] = {}
-
-    def generate(self, context: StrategyContext) -> Sequence[Intent]:
-        wishes = []
-        for symbol, quote in context.quotes.items():
-            before, self._bids[symbol] = self._bids.get(symbol), quote.bid
-            if before is not None and before != quote.bid:
-                scale = context.instruments[symbol].quantity_scale
-                wishes.append(
-                    Intent(
-                        intent_id=f"{context.cycle_id}:{symbol}",
-                        cycle_id=context.cycle_id,
-                        strategy=self.name,
-                        symbol=symbol,
-                        side=Side.BUY,
-                        price=quote.ask,
-                        quantity=money.divide_down(ORDER_TRY, quote.ask, scale),
-                        why="the top has changed",
-                    )
-                )
-        return wishes
-
-
-class _CountingStore(SqliteStore):
-    """The product's store, with a count of its durable transactions."""
-
-    commits = 0
-
-    def _commit(self) -> None:
-        super()._commit()
-        _CountingStore.commits += 1
-
-
-def be_the_bot(env_file: Path, cycle_s: float, *, is_profiled: bool) -> None:
-    """`btcbot run --loop`, but for its strategy and the limits that this venue does not have."""
-    settings = load_settings({}, env_file, {}).settings
-    profile = cProfile.Profile()
-    stop = StopFlag()
-    _end_on_signals(stop)
-    with logs_to(env_file.with_suffix(".log"), settings):
-        log = structlog.get_logger("btcbot")
-        bot = bootstrap.build(
-            settings,
-            stop=stop,
-            metrics=NullMetrics(),
-            log=log,
-            strategy=OnTop(),
-            quotas={},
-            open_store=_CountingStore.open,
-        )
-
-        def run_cycle(wake: Wake) -> CycleReport:
-            before, is_woken = _CountingStore.commits, wake is Wake.MARKET
-            if is_profiled and is_woken:
-                profile.enable()
-            try:
-                report = bot.run_cycle(wake)
-            finally:
-                profile.disable()
-            if is_woken and report.counts["submitted"]:
-                # The last of them is the cycle's report, after the outcome.
-                log.info("durable_transactions", count=_CountingStore.commits - before - 1)
-            return report
-
-        try:
-            run_with_optional_loop(
-                run_cycle,
-                LoopOptions(
-                    loop=True,
-                    cycle_seconds=cycle_s,
-                    jitter_seconds=0.0,
-                    cycles_max=None,
-                    wake_seconds=settings.feed_wake_ms / 1000,
-                ),
-                SystemClock(),
-                stop,
-                random.SystemRandom().random,
-                NullMetrics(),
-                flush_logs,
-                log,
-                wait=bot.waiting(stop),
-            )
-        finally:
-            bot.close()
-    if is_profiled:
-        pstats.Stats(profile).sort_stats("cumulative").print_stats(60).sort_stats("tottime").print_stats(25)
+# -- processes --------------------------------------------------------------------------------------------------------
 
 
 class _Child:
@@ -202,7 +97,7 @@ class _Child:
 class _Bot(_Child):
     def __init__(self, env_file: Path, cycle_s: float, *, is_profiled: bool = False) -> None:
         more = ("--profile",) if is_profiled else ()
-        super().__init__("benchmarks.tick_to_order", "--bot", str(env_file), str(cycle_s), *more, stdout=None)
+        super().__init__("benchmarks.tick_bot", str(env_file), str(cycle_s), *more, stdout=None)
         self._log = env_file.with_suffix(".log")
 
     def events(self, name: str) -> list[Mapping[str, Any]]:
@@ -275,7 +170,9 @@ class Series(msgspec.Struct, frozen=True):
     sync_ms: list[list[float]]
     woken: int
     orders: int
-    durable: list[list[float]]
+    commits_max: int
+    cpu_ms: list[float]
+    disk_ms: list[float]
 
 
 def _series(
@@ -310,7 +207,7 @@ def _series(
                 time.sleep(TICK_S)
         disk.close()
         cycles = bot.events("cycle_ended")
-        durable = [float(event["count"]) for event in bot.events("durable_transactions")]
+        stages = bot.events("stages")
         seen = tap.seen()
     made: list[list[float]] = []
     at_venue: list[list[float]] = []
@@ -334,7 +231,9 @@ def _series(
         sync_ms=syncs,
         woken=sum(cycle.get("submitted", 0) for cycle in cycles if cycle.get("woken_by_feed")),
         orders=sum(cycle.get("submitted", 0) for cycle in cycles),
-        durable=[durable],
+        commits_max=max((int(stage["commits"]) for stage in stages), default=0),
+        cpu_ms=[float(stage["cpu_ms"]) for stage in stages],
+        disk_ms=[float(stage["disk_ms"]) for stage in stages],
     )
 
 
@@ -418,11 +317,10 @@ def measure(*, is_profiled: bool = False) -> Result:
         best("change on the socket to POST on the socket, median", "ms", fed.ms, goal=5),
         Figure(what="the same, p99 of all", value=_percentile(samples, 99), worst=max(tails), unit="ms", goal=15),
         best("from the change at the venue, which tells in batches", "ms", fed.at_venue_ms),
+        best("of it: CPU of the core, from the wake to the POST", "ms", [fed.cpu_ms]),
+        best("of it: durable transactions before the POST", "ms", [fed.disk_ms]),
         Figure(
-            what="durable transactions from intent to recorded outcome, most",
-            value=max(fed.durable[0]),
-            unit="",
-            goal=4,
+            what="durable transactions from intent to recorded outcome, most", value=fed.commits_max, unit="", goal=4
         ),
         best("beside: fdatasync of 4 KiB", "ms", fed.sync_ms),
     ]
@@ -442,14 +340,5 @@ def measure(*, is_profiled: bool = False) -> Result:
     return Result(name="tick_to_order", figures=figures, notes=notes)
 
 
-def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--profile"]
-    is_profiled = "--profile" in sys.argv[1:]
-    if arguments[:1] == ["--bot"]:
-        be_the_bot(Path(arguments[1]), float(arguments[2]), is_profiled=is_profiled)
-    else:
-        run_alone(lambda: measure(is_profiled=is_profiled))
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(lambda: measure(is_profiled="--profile" in sys.argv[1:]))

@@ -86,7 +86,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "an order that a dead process left is sent anew under a fresh id",
         "cycle:Cycle._guard_and_act",
-        "allowed = services.risk.filter(intents, facts)",
+        "allowed = services.risk.filter(intents, facts, beside)",
         """from btcbot.decisions.risk import Allowed
     lost = [order for order in facts.open_orders if order.is_in_doubt and "the process ended" in (order.reason or "")]
     again = [
@@ -94,7 +94,7 @@ BUGS: Final[tuple[Bug, ...]] = (
                side=order.side, price=order.price, quantity=order.quantity, why="it may be lost")
         for order in lost if order.symbol in view.quotes
     ]
-    allowed = [*(Allowed(intent, "") for intent in again), *services.risk.filter(intents, facts)]""",
+    allowed = [*(Allowed(intent, "") for intent in again), *services.risk.filter(intents, facts, beside)]""",
         "I1",
         after=_PLAN,
     ),
@@ -228,6 +228,7 @@ BUGS: Final[tuple[Bug, ...]] = (
         'return Wait(order, "the venue neither lists it as open nor knows its id yet")',
         "return Close(order, OrderEvent.CANCEL, ReasonCode.CANCELED_AT_VENUE)",
         "I7",
+        "I2",
         after="nautilus #5000, freqtrade #4403", single_order_lag=600_000, open_orders_lag=600_000, hide_new=600_000,
     ),
     _bug(
@@ -472,7 +473,8 @@ BUGS: Final[tuple[Bug, ...]] = (
          "services, summary = self._services, progress.summary; self._spent = NOTHING_SPENT", "I5"),
     _bug("what was ordered since the last comparison is not subtracted",
          "services.startup_recovery:StartupRecoveryService.account_now",
-         "return self._last.account.with_held(since)", "return self._last.account", "I14"),
+         "return self._last.account.with_held(since)", "return self._last.account", "I14",
+         feed_events_lost=600_000),
     _bug("a cycle that the feed wakes asks the venue for what it lacks", "cycle:Cycle._woken_steps",
          "services.market_data.get_from_feed(self._symbols, venue_now_ms)",
          "services.market_data.get_best_bid_ask(self._symbols)", "I18"),

@@ -491,6 +491,8 @@ def run(slice: int = 0, of: int = 1) -> Result:  # noqa: A002 - the name that al
             story.play()
             search = Search([story.canary, story.other])
             counts["logins to the feed"] = story.logins()
+            if not counts["logins to the feed"]:
+                story.faults.append("nobody logged in to the feed, so nothing of it could leak")
             counts["signatures"] = search.look_for_signatures(story.canary, story.stamps())
         finally:
             story.close()

@@ -24,6 +24,8 @@ def test_killed_again_and_again_the_books_equal_the_venue() -> None:
 
     assert result.failures == []
     assert result.counts["kills"] == 12
+    assert result.counts["kills_with_feed"] >= 4
+    assert result.counts["feeds_connected"] >= 3
     assert result.counts["comparisons"] == 1
     assert result.counts["fills_at_venue"] > 0
 

@@ -179,7 +179,8 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
         lag_ms_max=horizon_s * 700,
         volatility_bps=random.choice((5, 40, 150)),
         packs=random.random() < 0.1,
-        trades_max=random.choice(PAGES_MAX),
+        # Where prices move in the pauses too, a dozen orders may trade within one millisecond, which no page may cut.
+        trades_max=max(random.choice(PAGES_MAX), 12 if feed is None else 30),
         rates=rates,
         feed=feed,
     )

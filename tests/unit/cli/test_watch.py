@@ -87,7 +87,7 @@ class TestWithoutATerminal:
         assert [row["at_ms"] for row in books] == sorted(row["at_ms"] for row in books)
 
     def test_json_says_when_there_is_no_book_any_more(self, market: Simulator, tmp_path: Path) -> None:
-        with watching(tmp_path, market, "--json") as process:
+        with watching(tmp_path, market, "--json", "--for", "30") as process:
             assert process.stdout is not None
             assert json.loads(process.stdout.readline())["type"] == "book"
             market.control("/feed", kind="socket_aborted")

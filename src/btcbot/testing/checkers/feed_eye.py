@@ -123,11 +123,9 @@ class Book:
 
     def stood(self, from_ms: int, until_ms: int) -> list[Top]:
         """Best prices that stood at some moment between the two."""
-        ends = [top.since_ms for top in self.tops[1:]]
+        ends = [*(top.since_ms for top in self.tops[1:]), until_ms + 1][: len(self.tops)]
         return [
-            top
-            for top, end_ms in zip(self.tops, [*ends, until_ms + 1], strict=True)
-            if top.since_ms <= until_ms and end_ms >= from_ms
+            top for top, end_ms in zip(self.tops, ends, strict=True) if top.since_ms <= until_ms and end_ms >= from_ms
         ]
 
 

@@ -58,7 +58,7 @@ FEED: Final = (
         prelude=2,
         acts={0: [fault("lost_after", "POST"), later(3, _MOVES, wish(*_TAKING_THEN))]},
         cycles=3,
-        lives=["UNKNOWN FILLED"],
+        lives=["UNKNOWN ACCEPTED FILLED"],
         struck={"lost_after": 1},
         shows=lambda it: {"a woken cycle sent it": _woken_orders(it) == [1]},
     ),
