@@ -222,7 +222,14 @@ def build(
         if mode == "dry_run":
             _align_dry_run_balance(store, settings.dry_run_try_balance, clock)
         if feed is None and is_for_trading and with_feed:
-            feed = live_feed(settings, signer_of(settings), clock=clock, metrics=metrics, log=log)
+            feed = live_feed(
+                settings,
+                signer_of(settings),
+                clock=clock,
+                metrics=metrics,
+                log=log,
+                venue_time_ms=client.estimated_time_ms,
+            )
         return _assemble(
             settings, identity, mode, profile, store, exchange, lock, clock, metrics, log, stop, strategy, feed
         )
@@ -374,18 +381,28 @@ def feed_url(settings: Settings) -> str | None:
 
 
 def live_feed(
-    settings: Settings, login: Signer | None, *, clock: Clock, metrics: Metrics, log: Log
+    settings: Settings,
+    login: Signer | None,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    log: Log,
+    venue_time_ms: Callable[[], int | None] = lambda: None,
 ) -> MarketFeed | None:
     """The feed that the settings name, not yet started; its libraries are loaded only where there is one.
 
-    `login` None: public data only.
+    `login` None: public data only. `venue_time_ms` dates the login, from the feed's thread; None where it is not known,
+    then our own clock does.
     """
     url = feed_url(settings)
     if url is None:
         return None
     from btcbot.adapters.btcturk.feed import BtcturkWsClient
 
-    return BtcturkWsClient(url, settings.symbols, signer=login, clock=clock, metrics=metrics, log=log)
+    def wall_ms() -> int:
+        return venue_time_ms() or clock.now_ms()
+
+    return BtcturkWsClient(url, settings.symbols, signer=login, clock=clock, metrics=metrics, log=log, wall_ms=wall_ms)
 
 
 def signer_of(settings: Settings) -> Signer | None:

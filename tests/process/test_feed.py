@@ -77,7 +77,8 @@ def test_a_bot_that_waits_on_the_feed_ends_at_once_when_it_is_told_to(
         told.wait_for("feed_logged_in")
     if state == "half-open":
         assert feed.hush() == 1
-    time.sleep(1.5)  # news of the first orders have had their cycles: now it waits
+    busy.venue.control("/market", action="pause")  # a change of the market would wake it
+    time.sleep(2.0)  # what came of the first orders has had its cycles: now it waits
     began = time.monotonic()
     bot.signal(signal.SIGTERM)
     assert bot.wait(END_SECONDS_MAX) == 0, bot.last_lines()

@@ -108,19 +108,26 @@ class FeedService:
         return FeedQuotes(quotes=quotes, distrusted=distrusted)
 
     def compare(self, quotes: Mapping[str, Quote], asked_at_ms: int) -> None:
-        """Hold best prices that REST has just told against the books of the feed. `asked_at_ms` is monotonic."""
-        answered_at_ms = self._now_ms()
+        """Hold best prices that REST has just told against the books of the feed. `asked_at_ms` is monotonic, and
+        of the first of them."""
+        now_ms, wall_ms = self._now_ms(), self._clock.now_ms()
         self.look()  # what the feed sent while REST answered belongs to the same moment
-        for symbol, quote in quotes.items():
+        for symbol, quote in quotes.items():  # in the order in which they were asked for, one after the other
+            answered_at_ms = now_ms - max(wall_ms - quote.received_at_ms, 0)
+            began_at_ms, asked_at_ms = min(asked_at_ms, answered_at_ms), answered_at_ms
             # A quote of the ticker for all pairs has no quantities, and may be older than any book.
             if symbol in self._view.books and quote.bid_quantity and quote.ask_quantity:
                 self._pending[symbol] = comparison = Comparison(
-                    symbol=symbol, bid=quote.bid, ask=quote.ask, asked_at_ms=asked_at_ms, answered_at_ms=answered_at_ms
+                    symbol=symbol, bid=quote.bid, ask=quote.ask, asked_at_ms=began_at_ms, answered_at_ms=answered_at_ms
                 )
                 self._judge(comparison)
 
-    def check_due(self, symbols: Sequence[str]) -> None:
-        """Compare the books whose turn it is, as far as requests allow. A venue in trouble only puts it off."""
+    def check_due(self, symbols: Sequence[str]) -> frozenset[str]:
+        """Compare the books whose turn it is, as far as requests allow. A venue in trouble only puts it off.
+
+        Symbols of which REST has shown no whole book at this occasion: one side is empty, or it cannot be read.
+        """
+        without_book: set[str] = set()
         now_ms = self._now_ms()
         earned = (now_ms - self._checks_counted_at_ms) * CHECKS_PER_MINUTE_MAX // 60_000
         if earned:
@@ -130,10 +137,14 @@ class FeedService:
             if symbol in self._pending:
                 continue
             if not self._checks_left:
-                return
+                break
             self._checks_left -= 1
-            if not self._check(symbol):
-                return
+            told = self._check(symbol)
+            if told is None:
+                break
+            if symbol not in told:
+                without_book.add(symbol)
+        return frozenset(without_book)
 
     def confirm(self, symbol: str, *, may_read: bool) -> bool:
         """Whether an order may leave on this symbol's book at this very moment.
@@ -147,18 +158,20 @@ class FeedService:
         book = self._view.books[symbol]
         if not book_trust.is_silent(book, self._compared_at_ms[symbol], self._limits, self._now_ms()):
             return True
-        return may_read and self._check(symbol) and symbol not in self._pending and self._distrust(symbol) is None
+        if not may_read or symbol not in (self._check(symbol) or ()):
+            return False
+        return symbol not in self._pending and self._distrust(symbol) is None
 
-    def _check(self, symbol: str) -> bool:
-        """Ask REST for one book; False when it does not answer."""
+    def _check(self, symbol: str) -> Mapping[str, Quote] | None:
+        """Ask REST for one book, and compare; what it told, None when it does not answer."""
         asked_at_ms = self._now_ms()
         try:
             quotes = self._exchange.quotes([symbol])
         except VenueUnavailable as unavailable:
             self._log.warning("book_not_compared", symbol=symbol, why=unavailable.reason)
-            return False
+            return None
         self.compare(quotes, asked_at_ms)
-        return True
+        return quotes
 
     def _judge(self, comparison: Comparison) -> None:
         symbol, book = comparison.symbol, self._view.books.get(comparison.symbol)

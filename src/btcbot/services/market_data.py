@@ -50,8 +50,10 @@ class MarketDataService:
         trusted = self._feed.quotes(symbols, self._exchange.venue_time_ms()).quotes
         wanting = [symbol for symbol in symbols if symbol not in trusted]
         rest = self._ask_rest(wanting, is_alone=not trusted) if wanting and self._falls_back else {}
-        self._feed.check_due(symbols)
-        return self._judge(symbols, {**rest, **trusted}, self._exchange.venue_time_ms(), frozenset(trusted))
+        # A ticker, or the feed, may still show what the book no longer holds.
+        without_book = self._feed.check_due(symbols)
+        quotes = {symbol: quote for symbol, quote in {**rest, **trusted}.items() if symbol not in without_book}
+        return self._judge(symbols, quotes, self._exchange.venue_time_ms(), frozenset(trusted))
 
     def get_from_feed(self, symbols: Sequence[str], venue_now_ms: int) -> MarketView:
         """What the feed alone shows now, without asking the venue anything."""

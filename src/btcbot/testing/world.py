@@ -299,13 +299,18 @@ class World:
 
     def _feed_serves(self, when: str) -> None:
         """Every pair that has a market is quoted from the feed again, as the venue shows it."""
-        rig = self.rig
         for _ in range(FEED_CYCLES_MAX):
             self.chance.cycle += 1
             self._cycle(HEAL_SECONDS)
-            report, pairs = self._report, rig.venue.simulator.engine.pairs
-            wanted = {symbol for symbol in self.swarm.symbols if pairs[symbol].best_bid() and pairs[symbol].best_ask()}
-            if report is not None and report.counts["quotes_from_feed"] >= len(wanted):
+            report, pairs = self._report, {symbol: self.pair(symbol) for symbol in self.swarm.symbols}
+            wanted = {
+                symbol: (bid, ask)
+                for symbol, pair in pairs.items()
+                if (bid := pair.best_bid()) is not None and (ask := pair.best_ask()) is not None
+            }
+            if report is None or report.counts["quotes_from_feed"] < len(wanted):
+                continue
+            if all(report.quotes.get(symbol) == prices for symbol, prices in wanted.items()):
                 return
         raise Violated("I7", f"{when}, the feed does not serve {sorted(wanted)} within {FEED_CYCLES_MAX} clean cycles")
 

@@ -98,7 +98,9 @@ class Bench:
         self.asked += symbols
         if self.is_down:
             raise VenueUnavailable("no answer")
-        return {symbol: self.rest[symbol] for symbol in symbols}
+        now_ms = self.clock.now_ms()
+        told = {symbol: self.rest[symbol] for symbol in symbols if symbol in self.rest}
+        return {symbol: msgspec.structs.replace(quote, received_at_ms=now_ms) for symbol, quote in told.items()}
 
     def told(self, trade_id: str) -> None:
         event = AccountEvent(kind=AccountEventKind.FILL, received_at_ms=self.now_ms, trade_id=trade_id)
@@ -159,6 +161,22 @@ class TestComparing:
             bench.service.look()
         assert bench.resynced == []
 
+    def test_each_book_is_compared_at_the_time_of_its_own_answer(self) -> None:
+        """The second answer takes eight seconds; a snapshot that came meanwhile is younger than the first one."""
+        bench = Bench(("BTCTRY", "ETHTRY"))
+        asked_at_ms = bench.now_ms
+        answers = dict(bench.quotes(["BTCTRY"]))
+        bench.clock.advance(8)
+        answers |= bench.quotes(["ETHTRY"])
+        snapshot_at_ms = asked_at_ms + 1_000
+        bench.books = {
+            symbol: msgspec.structs.replace(book, snapshot_at_ms=snapshot_at_ms) for symbol, book in bench.books.items()
+        }
+
+        bench.service.compare(answers, asked_at_ms)
+
+        assert set(bench.distrusted("BTCTRY", "ETHTRY")) == {"BTCTRY"}
+
     def test_a_quote_without_quantities_says_nothing_about_a_book(self, bench: Bench) -> None:
         """The ticker for all pairs has none, and may be older than any book."""
         bench.service.compare({"BTCTRY": a_quote("BTCTRY", "50", "60", Decimal(0))}, bench.now_ms)
@@ -175,6 +193,13 @@ class TestComparing:
 
         assert bench.asked == ["BTCTRY"] * 2
         assert bench.distrusted() == {}
+
+    def test_it_says_of_which_symbols_rest_shows_no_whole_book(self) -> None:
+        bench = Bench(("BTCTRY", "ETHTRY"))
+        del bench.rest["ETHTRY"]  # one side is empty
+
+        assert bench.service.check_due(["BTCTRY", "ETHTRY"]) == {"ETHTRY"}
+        assert set(bench.distrusted("BTCTRY", "ETHTRY")) == {"ETHTRY"}
 
     def test_one_cycle_asks_for_a_few_and_a_minute_for_thirty(self) -> None:
         bench = Bench(SYMBOLS)
@@ -230,6 +255,13 @@ class TestConfirming:
         bench.rest["BTCTRY"] = a_quote("BTCTRY", *rest)
 
         assert not bench.service.confirm("BTCTRY", may_read=may_read)
+
+    def test_nor_where_rest_shows_one_side_only(self, bench: Bench) -> None:
+        bench.service.check_due(["BTCTRY"])
+        bench.clock.advance(20)
+        bench.rest.clear()
+
+        assert not bench.service.confirm("BTCTRY", may_read=True)
 
     def test_nor_on_one_that_is_gone(self, bench: Bench) -> None:
         bench.service.check_due(["BTCTRY"])
