@@ -342,8 +342,6 @@ class Engine:
         """Book a match of one order that the market did not make by itself; call `settle` when all is done."""
         self._clearing.fill(order, quantity, price, maker=maker, now_ms=now_ms, match_id=match_id)
 
-    _fill = fill
-
     def end(self, order: Order, status: Status, now_ms: int) -> None:
         """Close an order's life at once, whoever wants it."""
         self._clearing.end(order, status, now_ms)

@@ -144,8 +144,9 @@ def test_restarts_with_a_flapping_feed_neither_lose_nor_double_an_order(busy: Be
         for _ in range(2):
             told.wait_for("feed_connected", len(told.all("feed_disconnected")) + 1)
             told.wait_for("order_recorded", len(told.all("order_recorded")) + 1)
+            lost = len(told.all("feed_disconnected")) + 1
             assert feed.drop() == 1
-            told.wait_for("feed_disconnected", len(told.all("feed_disconnected")) + 1)
+            told.wait_for("feed_disconnected", lost)
         bot.signal(ending)
         assert bot.wait(END_SECONDS_MAX) == (0 if ending is signal.SIGTERM else -ending)
     assert busy.faults_at_rest(busy.start_bot(BTCTURK_WS_URL=feed.ws_url)) == []

@@ -93,8 +93,9 @@ def examine(where: Where) -> Iterator[Finding]:
     yield from _database(where, database, loaded)
     if loaded is not None:
         yield from _rotation(loaded.settings)
-        yield from _venue(loaded.settings)
-        yield from _feed(loaded.settings)
+        venue = list(_venue(loaded.settings))
+        yield from venue
+        yield from _feed(loaded.settings, is_reachable=all(f.level != FAIL for f in venue if f.name == "reachable"))
         yield from _key(where, database, loaded.settings)
 
 
@@ -245,7 +246,7 @@ def _venue(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _feed(settings: Settings) -> Iterator[Finding]:
+def _feed(settings: Settings, *, is_reachable: bool) -> Iterator[Finding]:
     """Whether the live feed shows the books; how much of it, not whether it agrees with REST: cycles see to that."""
     from btcbot.bootstrap import feed_url
     from btcbot.cli import venue
@@ -254,6 +255,9 @@ def _feed(settings: Settings) -> Iterator[Finding]:
     if url is None:
         why = "MARKET_DATA_MODE=rest" if settings.market_data_mode == "rest" else "no BTCTURK_WS_URL of this simulator"
         yield Finding(PASS, "feed", "address", f"none ({why}): quotes come from REST")
+        return
+    if not is_reachable:
+        yield Finding(WARN, "feed", "reachable", f"{url} was not tried: the venue itself does not answer")
         return
     with venue.feed(settings, None) as feed:
         view = _watch(feed, lambda view: len(view.books) == len(settings.symbols))

@@ -60,8 +60,8 @@ def command(symbol: str, levels: int, seconds: float | None, as_json: bool, env_
     venue does not know, 1 when --for ends before there was anything to show.
 
     \b
-    btcbot watch BTCTRY                     until Ctrl-C
-    btcbot watch BTCTRY --for 60 --json     a minute of best prices and trades, for a script
+    Example:  btcbot watch BTCTRY
+              btcbot watch BTCTRY --for 60 --json
     """
     from btcbot.adapters.stop import StopFlag
     from btcbot.cli import venue

@@ -29,8 +29,10 @@ from btcbot.errors import InvariantBroken
 
 #: Balances and trades are read one after the other and may lag each other by this much.
 READ_MARGIN_MS: Final = 2_000
-#: A difference that lasts is believed after this many equal observations (and the settle horizon).
-OBSERVATIONS_MIN: Final = 3
+#: So many equal differences stop new orders; so many put the amount into suspense. Of the latter two have to lie behind
+#: the settle horizon: before it the lists may not be there yet, and a single one after it may leave something out.
+STOP_AT: Final = 2
+OBSERVATIONS_MIN: Final = 4
 #: An asset that differs for so many settle horizons without a quiet moment gets one.
 OVERDUE_HORIZONS: Final = 10
 #: Unbooked transfers beyond this are not searched for a combination: the newest matter.
@@ -288,7 +290,9 @@ def reconcile(
             continue
         last = earlier.get(asset)
         if last is not None and last.amount == amount:
-            seen = msgspec.structs.replace(last, seen_count=last.seen_count + 1) if is_quiet else last
+            # Within the horizon any number of looks is one piece of evidence: the lists may simply not be there yet.
+            counts = is_quiet and (last.seen_count < STOP_AT or now_ms - last.first_seen_ms >= settle_horizon_ms)
+            seen = msgspec.structs.replace(last, seen_count=last.seen_count + 1) if counts else last
         else:
             seen = Discrepancy(asset=asset, amount=amount, first_seen_ms=now_ms, seen_count=1)
         if is_quiet and seen.seen_count >= OBSERVATIONS_MIN and now_ms - seen.first_seen_ms >= settle_horizon_ms:
@@ -298,7 +302,7 @@ def reconcile(
             continue
         watched.append(seen)
         is_overdue = now_ms - differing_since_ms.get(asset, now_ms) >= OVERDUE_HORIZONS * settle_horizon_ms
-        if seen.seen_count >= OBSERVATIONS_MIN - 1 or is_overdue:
+        if seen.seen_count >= STOP_AT or is_overdue:
             unexplained.append(asset)
     return Reconciliation(entries=entries, discrepancies=watched, unexplained=tuple(unexplained))
 

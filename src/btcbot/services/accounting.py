@@ -218,7 +218,7 @@ class AccountingService:
         if found or suspense:
             busy = moving | self._busy_assets(unsettled_symbols, instruments)
             candidates = self._unbooked_transfers() if not {*found, *suspense} <= busy else []
-            now_ms = self._clock.now_ms()
+            now_ms = account.received_at_ms  # what was seen then is no older for what was read since, however slowly
             self._differing_since_ms = {asset: self._differing_since_ms.get(asset, now_ms) for asset in found}
             outcome = booking.reconcile(
                 found,

@@ -146,21 +146,29 @@ class FeedService:
                 without_book.add(symbol)
         return frozenset(without_book)
 
-    def confirm(self, symbol: str, *, may_read: bool) -> bool:
-        """Whether an order may leave on this symbol's book at this very moment.
+    def confirm(self, quote: Quote, *, may_read: bool) -> bool:
+        """Whether an order may leave at this very moment on a quote that was made from a book a while ago.
 
-        A pair that has been silent is compared with REST first; where nothing may be read, it waits for a cycle that
-        may.
+        It may not where the best prices are other ones by now: what was decided on the old ones has to be decided anew,
+        and their change wakes the cycle that does. A pair that has been silent is compared with REST first; where
+        nothing may be read, it waits for a cycle that may.
         """
         self.look()
-        if self._distrust(symbol) is not None:
+        if not self._still_shows(quote):
             return False
+        symbol = quote.symbol
         book = self._view.books[symbol]
         if not book_trust.is_silent(book, self._compared_at_ms[symbol], self._limits, self._now_ms()):
             return True
         if not may_read or symbol not in (self._check(symbol) or ()):
             return False
-        return symbol not in self._pending and self._distrust(symbol) is None
+        return symbol not in self._pending and self._still_shows(quote)
+
+    def _still_shows(self, quote: Quote) -> bool:
+        if self._distrust(quote.symbol) is not None:
+            return False
+        top = self._view.books[quote.symbol].top
+        return top.bid == quote.bid and top.ask == quote.ask
 
     def _check(self, symbol: str) -> Mapping[str, Quote] | None:
         """Ask REST for one book, and compare; what it told, None when it does not answer."""

@@ -66,7 +66,7 @@ class MarketDataService:
     def may_order(self, quote: Quote, view: MarketView, *, may_read: bool) -> bool:
         """Whether an order may leave on a quote that was judged a while ago. Raises VenueUnavailable if it may read."""
         if self._feed is not None and quote.symbol in view.from_feed:
-            return self._feed.confirm(quote.symbol, may_read=may_read)
+            return self._feed.confirm(quote, may_read=may_read)
         age_ms = freshness.quote_age_ms(quote, self._clock.now_ms(), self._exchange.venue_time_ms())
         return age_ms <= self._quote_age_ms_max
 

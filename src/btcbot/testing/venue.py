@@ -130,7 +130,7 @@ class Venue:
 
         @exact
         def take() -> None:
-            engine._fill(order, quantity, order.price, maker=True, now_ms=now_ms, match_id=None)
+            engine.fill(order, quantity, order.price, maker=True, now_ms=now_ms, match_id=None)
             engine.settle()
 
         take()

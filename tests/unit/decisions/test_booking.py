@@ -354,4 +354,4 @@ class TestExplanations:
         assert entry.moved(Account.VENUE, "TRY") == 0
 
 
-WATCHED_LONG = [booking.Discrepancy(asset="TRY", amount=Decimal(-5), first_seen_ms=0, seen_count=2)]
+WATCHED_LONG = [booking.Discrepancy(asset="TRY", amount=Decimal(-5), first_seen_ms=0, seen_count=3)]

@@ -229,7 +229,7 @@ class TestConfirming:
         bench.service.check_due(["BTCTRY"])
         bench.asked.clear()
 
-        assert bench.service.confirm("BTCTRY", may_read=True)
+        assert bench.service.confirm(a_quote("BTCTRY"), may_read=True)
         assert bench.asked == []
 
     def test_a_silent_one_is_compared_first(self, bench: Bench) -> None:
@@ -237,9 +237,9 @@ class TestConfirming:
         bench.clock.advance(20)
         bench.asked.clear()
 
-        assert bench.service.confirm("BTCTRY", may_read=True)
+        assert bench.service.confirm(a_quote("BTCTRY"), may_read=True)
         assert bench.asked == ["BTCTRY"]
-        assert bench.service.confirm("BTCTRY", may_read=False), "the comparison is a fresh one now"
+        assert bench.service.confirm(a_quote("BTCTRY"), may_read=False), "the comparison is a fresh one now"
 
     @pytest.mark.parametrize(
         ("may_read", "is_down", "rest"),
@@ -254,20 +254,31 @@ class TestConfirming:
         bench.is_down = is_down
         bench.rest["BTCTRY"] = a_quote("BTCTRY", *rest)
 
-        assert not bench.service.confirm("BTCTRY", may_read=may_read)
+        assert not bench.service.confirm(a_quote("BTCTRY"), may_read=may_read)
 
     def test_nor_where_rest_shows_one_side_only(self, bench: Bench) -> None:
         bench.service.check_due(["BTCTRY"])
         bench.clock.advance(20)
         bench.rest.clear()
 
-        assert not bench.service.confirm("BTCTRY", may_read=True)
+        assert not bench.service.confirm(a_quote("BTCTRY"), may_read=True)
+
+    @pytest.mark.parametrize(("bid", "ask"), [("98", "101"), ("99", "102")])
+    def test_nor_at_prices_that_the_book_no_longer_shows(self, bench: Bench, bid: str, ask: str) -> None:
+        """A slow answer about another pair may lie between the decision and the order."""
+        bench.service.check_due(["BTCTRY"])
+        book = bench.books["BTCTRY"]
+        moved = Top(bench.now_ms, Decimal(bid), ONE, Decimal(ask), ONE)
+        bench.books["BTCTRY"] = msgspec.structs.replace(book, tops=(*book.tops, moved), changed_at_ms=bench.now_ms)
+
+        assert not bench.service.confirm(a_quote("BTCTRY"), may_read=True)
+        assert bench.service.confirm(a_quote("BTCTRY", bid, ask), may_read=True)
 
     def test_nor_on_one_that_is_gone(self, bench: Bench) -> None:
         bench.service.check_due(["BTCTRY"])
         bench.books.clear()
 
-        assert not bench.service.confirm("BTCTRY", may_read=True)
+        assert not bench.service.confirm(a_quote("BTCTRY"), may_read=True)
 
 
 class TestToldTrades:

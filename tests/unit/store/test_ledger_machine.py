@@ -7,7 +7,7 @@ what really moved. Between two steps the process may end at any place and begin 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -57,7 +57,8 @@ odd_amounts = st.integers(1, 10**9).map(lambda number: Decimal(number).scaleb(-6
 class Venue:
     """What the account really holds, and what its lists tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self.now_ms = now_ms
         self.held = {"TRY": Decimal(100_000), "ADA": Decimal(100)}
         self.listed: list[VenueTrade] = []
         self.hidden: list[VenueTrade] = []  # happened, and not listed yet
@@ -73,7 +74,7 @@ class Venue:
 
     def account(self) -> AccountSnapshot:
         held = {asset: Balance(asset, amount, Decimal(0)) for asset, amount in self.held.items()}
-        return AccountSnapshot(balances=held, asked_at_ms=NOW_MS, received_at_ms=NOW_MS)
+        return AccountSnapshot(balances=held, asked_at_ms=self.now_ms(), received_at_ms=self.now_ms())
 
     # The part of an Exchange that the books ask.
 
@@ -94,7 +95,7 @@ class Books(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "books.db"
         self.path.write_bytes(_EMPTY)
         self.clock = FakeClock(NOW_MS)
-        self.venue = Venue()
+        self.venue = Venue(self.clock.now_ms)
         self.numbers = 0
         self.begin()
         self.accounting.book_opening(self.venue.account(), NOW_MS)

@@ -18,7 +18,17 @@ from btcbot.testing.checkers.bounds import I11Stamps, I17Manners, I18Bounds
 from btcbot.testing.checkers.brakes import I5Budget, I6Gates, I8KillSwitch, I13DryRun
 from btcbot.testing.checkers.market import I14Form, I15Quotes
 from btcbot.testing.checkers.orders import I1SentOnce, I7Settled, I9LifeCycle, I10Holds
-from btcbot.testing.checkers.scene import PREFIX, Holding, Invariant, Scene, Stage, Violated, Written
+from btcbot.testing.checkers.scene import (
+    BALANCES_PATH,
+    BOOK_PATH,
+    PREFIX,
+    Holding,
+    Invariant,
+    Scene,
+    Stage,
+    Violated,
+    Written,
+)
 from btcturk_sim.events import Event, OrderInserted, OrderMatched
 from btcturk_sim.orders import Fill, Order
 from btcturk_sim.wire import Delivery, Request, Response
@@ -45,10 +55,6 @@ WATCHERS: Final[tuple[type[Invariant], ...]] = (
     I20Audit,
     I3Balances,
 )
-
-
-BALANCES_PATH: Final = "/api/v1/users/balances"
-BOOK_PATH: Final = "/api/v2/orderbook"
 
 
 class Checkers:
@@ -103,7 +109,7 @@ class Checkers:
 
     def new_life(self) -> None:
         """Another process runs now."""
-        self._scene.told, self._scene.free_told = {}, None
+        self._scene.told, self._scene.told_before, self._scene.free_told = {}, {}, None
         if self._scene.eye is not None:
             self._scene.eye.new_life()
         self._scene.catch_up()
@@ -151,8 +157,7 @@ class Checkers:
 
     def leaves(self, request: Request) -> None:
         """A request is about to leave the bot."""
-        if self._scene.eye is not None:
-            self._scene.eye.asks(request.path == BOOK_PATH, self._scene.now_ms())
+        self._scene.asks(request.path)
         for watch in self._request_leaves:
             watch(request)
         if request.method == "POST":
@@ -161,6 +166,7 @@ class Checkers:
             for watch in self._order_leaves:
                 watch(sent)
             self._scene.sent_since.append(sent)
+            self._scene.measuring_since_ms = None
         elif request.method == "DELETE":
             venue_order_id = int(request.query.partition("id=")[2])
             for watch in self._cancel_leaves:

@@ -22,6 +22,7 @@ APART_MS: Final = 2_000
 #: How long best prices are remembered.
 _TOPS_KEPT_MS: Final = 120_000
 _TELLINGS_KEPT: Final = 4
+_PAST_KEPT: Final = 8
 _BOOK: Final = "[431,"
 _CHANGE: Final = "[432,"
 _CHANGE_TYPE: Final = 432
@@ -134,6 +135,8 @@ class FeedEye:
 
     def __init__(self) -> None:
         self.books: dict[str, Book] = {}
+        #: Best prices of books that others have replaced since, each with its end.
+        self._past: dict[str, list[tuple[Top, int]]] = {}
         self._is_connected = False
         self._heard_ms = self._lost_ms = 0
         self._batch: Batch | None = None
@@ -144,7 +147,6 @@ class FeedEye:
     # -- the feed ------------------------------------------------------------------------------------------------------
 
     def connected(self, now_ms: int) -> None:
-        self.books.clear()
         self._is_connected, self._heard_ms = True, now_ms
         self.news.append((now_ms, "feed connected"))
 
@@ -157,7 +159,8 @@ class FeedEye:
         if self._is_connected:
             self._lost_ms = now_ms
         self._is_connected = False
-        self.books.clear()
+        for symbol in tuple(self.books):
+            self._replace(symbol, None, now_ms)
         self.news.append((now_ms, f"feed {why}"))
 
     def _read(self, text: str, now_ms: int) -> None:
@@ -176,7 +179,16 @@ class FeedEye:
             if known is not None:
                 known.change(body, text, now_ms)
         elif known is None or known.last != text:
-            self.books[body.PS] = Book(body, text, now_ms)
+            self._replace(body.PS, Book(body, text, now_ms), now_ms)
+
+    def _replace(self, symbol: str, book: Book | None, now_ms: int) -> None:
+        old = self.books.pop(symbol, None)
+        if old is not None:
+            past = self._past.setdefault(symbol, [])
+            past += [(top, now_ms) for top in old.tops[-1:]]
+            del past[:-_PAST_KEPT]
+        if book is not None:
+            self.books[symbol] = book
 
     # -- REST ----------------------------------------------------------------------------------------------------------
 
@@ -249,7 +261,10 @@ class FeedEye:
     def tops(self, symbol: str, from_ms: int, now_ms: int) -> Sequence[Top] | None:
         """Best prices that the feed has shown since then; None where that cannot be said."""
         book = self.books.get(symbol)
-        return None if book is None or not book.is_sure else book.stood(from_ms, now_ms)
+        if book is None or not book.is_sure:
+            return None
+        past = [top for top, until_ms in self._past.get(symbol, ()) if until_ms >= from_ms]
+        return [*book.stood(from_ms, now_ms), *past]
 
     def _agreed(self, symbol: str, book: Book, now_ms: int, margin_ms: int) -> tuple[int | None, int | None]:
         """When REST last showed the same, or when it showed something else after that."""

@@ -58,7 +58,8 @@ class I14Form(Invariant):
         """Around what the collar may lie: what REST told in this cycle, or what the feed showed in it."""
         scene = self.scene
         told = scene.told.get(symbol)
-        middles = [] if told is None else [(told[0] + told[1]) / 2]
+        tellings = [] if told is None else [told, *scene.told_before.get(symbol, ())]
+        middles = [(bid + ask) / 2 for bid, ask, _ in tellings]
         if scene.eye is not None:
             tops = scene.eye.tops(symbol, scene.began_ms, scene.now_ms())
             if tops is None:
@@ -108,11 +109,15 @@ class I15Quotes(Invariant):
         told = scene.told.get(sent.symbol)
         if told is None:
             return f"without a book of {sent.symbol} in this cycle"
+        whys = [self._why_not(sent, one) for one in (told, *scene.told_before.get(sent.symbol, ()))]
+        return None if None in whys else whys[0]
+
+    def _why_not(self, sent: Sent, told: tuple[Decimal, Decimal, int]) -> str | None:
         bid, ask, told_ms = told
         if not 0 < bid < ask:
             return f"on a book of {bid} / {ask}"
-        age_ms = scene.now_ms() - told_ms
-        if self._can_be_accepted(sent) and age_ms > scene.stage.limits.quote_age_ms + QUOTE_MARGIN_MS:
+        age_ms = self.scene.now_ms() - told_ms
+        if self._can_be_accepted(sent) and age_ms > self.scene.stage.limits.quote_age_ms + QUOTE_MARGIN_MS:
             return f"on a book that is {age_ms} ms old"
         return None
 

@@ -29,6 +29,10 @@ ZERO: Final = Decimal(0)
 #: in the cycle, the age of the stamp protects and nothing else.
 LOOK_MARGIN_MS: Final = 250
 PAUSED_MARGIN_MS: Final = 5_000
+BALANCES_PATH: Final = "/api/v1/users/balances"
+BOOK_PATH: Final = "/api/v2/orderbook"
+TIME_PATH: Final = "/api/v2/server/time"
+ORDER_PATH: Final = "/api/v1/order"
 #: Closed statuses that say: the venue has no such order.
 NEVER_PLACED: Final = ("DENIED", "NOT_PLACED", "REJECTED")
 
@@ -142,10 +146,14 @@ class Scene:
         self.calm_cycles = 0
         #: Best bid, best ask and the moment of each book that the bot was told by REST in this cycle.
         self.told: dict[str, tuple[Decimal, Decimal, int]] = {}
+        #: With a feed REST may tell a pair twice in a cycle, for a quote and for a comparison: what it told before.
+        self.told_before: dict[str, list[tuple[Decimal, Decimal, int]]] = {}
         self.eye = stage.eye
         #: Whether the cycle under way was woken by the feed, when it began, and how long the process had stood still.
         self.is_woken = False
         self.began_ms = self.paused_before_ms = 0
+        #: Since when the venue is being asked for its time, and nothing else: the stamp of an order may wait for it.
+        self.measuring_since_ms: int | None = None
         #: When each order was written down first.
         self.written_ms: dict[str, int] = {}
         #: Free balances as the venue told them last, and the orders that have left since; None: nobody can say.
@@ -154,13 +162,28 @@ class Scene:
 
     def begin(self, *, is_woken: bool) -> None:
         """A cycle begins, and has been told nothing yet."""
-        self.told = {}
+        self.told, self.told_before = {}, {}
         self.is_woken, self.began_ms, self.paused_before_ms = is_woken, self.now_ms(), self.stage.paused_ms
 
     def since_last_look_ms(self, client: str) -> int:
         """How long ago the bot may have looked at the market for the last time before this order left."""
-        since_ms = self.now_ms() - self.written_ms.get(client, self.now_ms())
-        return since_ms + (PAUSED_MARGIN_MS if self.stage.paused_ms != self.paused_before_ms else LOOK_MARGIN_MS)
+        looked_ms = self.written_ms.get(client, self.now_ms())
+        if self.measuring_since_ms is not None:
+            looked_ms = min(looked_ms, self.measuring_since_ms)
+        return (
+            self.now_ms()
+            - looked_ms
+            + (PAUSED_MARGIN_MS if self.stage.paused_ms != self.paused_before_ms else LOOK_MARGIN_MS)
+        )
+
+    def asks(self, path: str) -> None:
+        """A request is about to leave."""
+        if path == TIME_PATH:
+            self.measuring_since_ms = self.measuring_since_ms or self.now_ms()
+        elif path != ORDER_PATH:
+            self.measuring_since_ms = None
+        if self.eye is not None:
+            self.eye.asks(path == BOOK_PATH, self.now_ms())
 
     def catch_up(self) -> None:
         """Take in what was committed although the bot was told that it failed, and so nobody heard of it."""
@@ -226,6 +249,8 @@ class Scene:
             if self.eye is not None:
                 self.eye.failed()
             return
+        if self.eye is not None and symbol in self.told:
+            self.told_before.setdefault(symbol, []).append(self.told[symbol])
         self.told[symbol] = (bid, ask, self.now_ms())
         if self.eye is not None and len(best_bid) > 1:  # a ticker has no quantities, and is nothing to compare with
             self.eye.told(symbol, bid, ask, self.now_ms(), is_clean=answer.fault is None)
