@@ -27,7 +27,7 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml
 demo: $(VENV)/.run ## trade on a local BtcTurk for about two minutes and compare the books with the venue's
 	@$(BIN)/btcbot demo $(if $(MARKET),--market "$(MARKET)") $(if $(SYMBOLS),--symbols "$(SYMBOLS)") $(if $(CYCLES),--cycles $(CYCLES)) $(DEMO_ARGS)
 
-test: $(VENV)/.dev check ## every check and test, on every Python from 3.11 that this machine has
+test: $(VENV)/.dev check ## every check and test; units and worlds on every Python from 3.11 that this machine has
 	@tools/test_pythons.sh "$(VENV)"
 
 check: $(VENV)/.dev lint scan types ## lint, format, security scan, strict types, import contracts
@@ -49,7 +49,7 @@ lock: $(VENV)/.dev ## resolve the locked requirements again
 simulate: $(VENV)/.run ## play the world of SEED=… (COUNT=…) under faults and check every invariant
 	@$(BIN)/btcbot simulate $(SEED) --count $(COUNT)
 
-proof: $(VENV)/.dev ## prove it: seeds, crashes, kills, power losses, planted bugs … about ten minutes
+proof: $(VENV)/.dev ## prove it: seeds, crashes, kills, power losses, planted bugs … about a quarter of an hour
 	@$(BIN)/python -m proof ci
 
 figures: $(VENV)/.dev ## write docs/figures.md from everything that was proved so far

@@ -76,7 +76,7 @@ PARTS: Final[Mapping[str, Part]] = {
         Part(name="instances", what="several bots at once", ci=100, chunk=25, waits=True),
         Part(name="crash_points", what="a crash at every point of every story", ci=8, is_finite=True,
              ci_arguments={"rest_each": 16}),
-        Part(name="seeds", what="worlds of faults", ci=5_000, chunk=250),
+        Part(name="seeds", what="worlds of faults", ci=2_500, chunk=250),
         Part(name="planted", what="deliberate mistakes, each to be found", ci=8, is_finite=True),
         Part(name="power_loss", what="power lost at any write or sync", ci=2_000, chunk=500),
         Part(name="disk_errors", what="no space and I/O errors at every operation", ci=4, is_finite=True,
@@ -90,11 +90,11 @@ PARTS: Final[Mapping[str, Part]] = {
 }  # fmt: skip
 
 DEMANDS: Final[tuple[Demand, ...]] = (
-    Demand(goal="G1", what="simulated seeds", parts=("seeds",), key="seeds", ci=5_000, gate=1_000_000),
-    Demand(goal="G1", what="cycles that the live feed woke", parts=("seeds",), key="woken cycles", ci=25_000),
-    Demand(goal="G1", what="orders that left in these", parts=("seeds",), key="woken orders", ci=4_000),
-    Demand(goal="G2", what="fault events survived", parts=("seeds",), key="faults", ci=150_000, gate=25_000_000),
-    Demand(goal="G3", what="simulated crashes, random", parts=("seeds",), key="crashes", ci=8_000, gate=1_500_000),
+    Demand(goal="G1", what="simulated seeds", parts=("seeds",), key="seeds", ci=2_500, gate=1_000_000),
+    Demand(goal="G1", what="cycles that the live feed woke", parts=("seeds",), key="woken cycles", ci=12_500),
+    Demand(goal="G1", what="orders that left in these", parts=("seeds",), key="woken orders", ci=2_000),
+    Demand(goal="G2", what="fault events survived", parts=("seeds",), key="faults", ci=75_000, gate=25_000_000),
+    Demand(goal="G3", what="simulated crashes, random", parts=("seeds",), key="crashes", ci=4_000, gate=1_500_000),
     Demand(goal="G3", what="stories crashed at every point", parts=("crash_points",), key="stories", ci=30, gate=30),
     Demand(goal="G3", what="crash placements", parts=("crash_points",), key="placements", ci=1_500),
     Demand(goal="G3", what="placements of two crashes", parts=("crash_points",), key="pairs", ci=400, gate=6_600),
