@@ -62,6 +62,7 @@ def test_at_any_moment_it_ends_with_zero_and_starts_no_other_order(busy: Bench) 
 
 def test_the_order_in_hand_is_finished_and_written_down(busy: Bench) -> None:
     bot = stuck_in_an_order(busy, Trouble.DELAY_ANSWER, seconds=0.7)
+    wait_until(lambda: orders_sent(busy)[-1].trouble is not None, 5.0, "the order in trouble, in the proxy's list")
     in_hand = orders_sent(busy)[-1]
     bot.signal(signal.SIGTERM)
     assert bot.wait(END_SECONDS_MAX) == 0, bot.last_lines()
