@@ -542,11 +542,11 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("a lock counts although its database was replaced", "adapters.process_lock:WriterLock.is_held",
          "return (facts.st_dev, facts.st_ino) == self._identity", "return True", "I12", way=Way.LOCKS),
     # -- dry run -----------------------------------------------------------------------------------------------------
-    _bug("a dry run is built like a live one", "bootstrap:mode_of", "if settings.dry_run:", "if False:", "I13",
+    _bug("a dry run is built like a live one", "bootstrap.meaning:mode_of", "if settings.dry_run:", "if False:", "I13",
          way=Way.DRY_RUN),
     _bug(
         "a database serves whatever it is opened for",
-        "bootstrap:bind",
+        "bootstrap.purpose:bind",
         "if identity.mode != mode:",
         "if identity.mode == 'dry_run':\n        return identity\n    if identity.mode != mode:",
         "I13",

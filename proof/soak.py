@@ -209,7 +209,8 @@ def _soak(number: int, count: int, environment: dict[str, str], venue: _RemoteAp
         failures.append(f"it ended {state}: {why}")
     if outcomes.get(CycleOutcome.COMPLETED.value, 0) < count * 8 // 10:
         failures.append(f"fewer than 8 in 10 cycles were completed: {outcomes}")
-    store: SqliteStore = bot.store
+    store = bot.store
+    assert isinstance(store, SqliteStore)
     settled = judge(store, venue.ask("state", clock.true_ms()), {})
     failures += [f"the books have {settled.fills} fills, the venue {settled.venue_fills}"] * (
         settled.fills > settled.venue_fills

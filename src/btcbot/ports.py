@@ -176,6 +176,14 @@ class WriterLock(Protocol):
     def is_held(self) -> bool: ...
 
 
+class ReleasableLock(WriterLock, Protocol):
+    """A lock that ends with the bot at the latest."""
+
+    def release(self) -> None:
+        """Harmless to repeat."""
+        ...
+
+
 class Metrics(Protocol):
     """Counters, gauges and histograms by the names of `metric_catalogue`; an unknown name is a programming error."""
 

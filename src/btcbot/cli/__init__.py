@@ -32,6 +32,14 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "health": ("health", "Ask the venue for its time and rules; tell how it answers."),
     "doctor": ("doctor", "Check everything that a live run needs, and say how to mend what is wrong."),
     "db": ("db", "Look after the state database: locks, migrate, backup, verify, rebind."),
+    "data": ("data", "Import, capture, check and show recorded market data for backtests."),
+    "backtest": ("backtest", "Run the trading cycle over recorded bars and report what came of it."),
+    "optimise": ("optimise", "Search a strategy's parameters, with out-of-sample results beside in-sample ones."),
+    "strategy": ("strategy", "List strategies and their parameters; write the skeleton of a new one."),
+    "replay": ("replay", "Feed a recorded run to the same cycle: it must decide the same."),
+    "parity": ("parity", "Compare two runs cycle by cycle and name the first difference."),
+    "replay-init": ("replay_init", "The same as «data init»."),
+    "replay-capture": ("replay_capture", "The same as «data capture»."),
     "simulate": ("simulate", "Play a world of faults from a seed and check every invariant."),
 }
 

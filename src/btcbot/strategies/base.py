@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
+from btcbot.domain.bars import Bar
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.market import Quote
 from btcbot.domain.positions import Position
 
+NO_BARS: Final[Mapping[str, Bar]] = {}
+NO_SIGNALS: Final[Mapping[str, Mapping[str, float]]] = {}
+
 
 class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of one cycle. Only symbols with a fresh, sane quote are in `quotes`.
 
-    `spendable` is free quote currency above the reserve; `symbols_with_open_orders` are busy and best left alone;
-    `taker_rate` is a fraction, tax included.
+    `now_ms` is the venue's time. `spendable` is free quote currency above the reserve; `symbols_with_open_orders` are
+    busy and best left alone; `taker_rate` is a fraction, tax included. `bars` holds the last closed bar of each symbol
+    and `signals`, by symbol and name, what was computed over the closed bars up to and including that one; both are
+    empty for a strategy that asks for no signals, and a symbol whose signals are not warm yet is in neither.
     """
 
     cycle_id: str
@@ -29,6 +35,9 @@ class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
     spendable: Decimal
     symbols_with_open_orders: frozenset[str]
     taker_rate: Decimal
+    now_ms: int = 0
+    bars: Mapping[str, Bar] = NO_BARS
+    signals: Mapping[str, Mapping[str, float]] = NO_SIGNALS
 
 
 class Strategy(Protocol):
@@ -39,4 +48,52 @@ class Strategy(Protocol):
 
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
         """Wishes, most wanted first. Sizes and prices are wishes too: risk quantizes and limits them."""
+        ...
+
+
+class Signal(Protocol):
+    """Something that is computed over closed bars, one after the other; see `btcbot.strategies.signals`.
+
+    `warm_up` is how many bars it needs before its value means anything.
+    """
+
+    @property
+    def warm_up(self) -> int: ...
+
+
+@runtime_checkable
+class UsesSignals(Protocol):
+    """A strategy that asks for signals; they are the same for every symbol, computed over each one's own bars."""
+
+    def signals(self) -> Mapping[str, Signal]:
+        """Name → what is to be computed. The same at every call."""
+        ...
+
+
+class Wakes(msgspec.Struct, frozen=True, kw_only=True):
+    """When a strategy may wish something other than at this cycle: any one of these is enough.
+
+    `bid_at_least` and `ask_at_most`: by symbol, a price that the quote reaches. `changes`: (symbol, signal) whose value
+    becomes another one. `not_before_ms`: venue time from which on it wants to be asked at every cycle. `on_fill`: an
+    order of ours was filled or closed. Where none can come true, it is not asked again.
+    """
+
+    bid_at_least: Mapping[str, Decimal] = {}
+    ask_at_most: Mapping[str, Decimal] = {}
+    changes: tuple[tuple[str, str], ...] = ()
+    not_before_ms: int | None = None
+    on_fill: bool = True
+
+
+@runtime_checkable
+class HasWakes(Protocol):
+    """A strategy that can say when it is worth asking again. One that cannot is asked at every bar.
+
+    This is a promise: asked at any moment before a condition comes true, whatever became of the orders of its last
+    intents meanwhile (where `on_fill` is false), it would wish nothing. An engine may then leave those cycles out. It
+    never counts on the promise after a wish that risk refused.
+    """
+
+    def wakes(self, context: StrategyContext) -> Wakes:
+        """Given what it was just asked with."""
         ...

@@ -172,7 +172,9 @@ class Rig:
 
     @property
     def store(self) -> SqliteStore:
-        return self.bot.store
+        store = self.bot.store
+        assert isinstance(store, SqliteStore)
+        return store
 
     def start(self, **settings: str) -> None:
         """Build the bot from its settings (changed by `settings`, for good) and what the database file holds."""

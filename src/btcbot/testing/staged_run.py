@@ -231,7 +231,7 @@ def set_up(stage: Stage) -> None:
         parts["quotas"] = quotas
         exchanged["cycle_seconds_min"] = lambda settings: limits.cycle_seconds_min(len(settings.symbols), quotas)
     if stage.read_s is not None or stage.write_s is not None:
-        exchanged["timing"] = _timing(stage)
+        parts["timing_of"] = _timing(stage)
     if stage.clock_file is not None:
         parts["clock"] = SteppedClock(Path(stage.clock_file))
     if stage.busy_seed is not None:

@@ -1,0 +1,131 @@
+"""The service graph: every part of the one pipeline, connected, whatever is plugged into its sockets.
+
+A live run, a dry run, paper, a backtest and a replay are told apart by their `Sockets` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from btcbot.bootstrap.bot import Bot
+from btcbot.bootstrap.meaning import QUOTE_ASSET, fee_rates, risk_limits, trust_limits
+from btcbot.cycle import Cycle, Services
+from btcbot.ports import Clock, Exchange, KillSwitch, Log, MarketFeed, Metrics, ReleasableLock, StateStore, StopSignal
+from btcbot.profiles import Profile
+from btcbot.services.accounting import AccountingService
+from btcbot.services.execution import ExecutionService
+from btcbot.services.feed import FeedService
+from btcbot.services.gatekeeper import Gatekeeper, GatePolicy
+from btcbot.services.market_data import MarketDataService
+from btcbot.services.operator import OperatorService
+from btcbot.services.order_lifecycle import OrderLifecycle
+from btcbot.services.portfolio import PortfolioService
+from btcbot.services.risk import RiskService
+from btcbot.services.self_check import Check, SelfCheckService
+from btcbot.services.startup_recovery import StartupRecoveryService
+from btcbot.services.strategy import StrategyService
+from btcbot.services.sweep import SweepService
+from btcbot.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    from btcbot.config.settings import Settings
+
+
+class Sockets(msgspec.Struct, frozen=True, kw_only=True):
+    """What is plugged in. `gate_policy` says what the gates are to demand, `checks` what the self-check looks at."""
+
+    store: StateStore
+    exchange: Exchange
+    clock: Clock
+    metrics: Metrics
+    log: Log
+    stop: StopSignal
+    gate_policy: GatePolicy
+    kill_switch: KillSwitch
+    lock: ReleasableLock
+    checks: Mapping[str, Check]
+    feed: MarketFeed | None = None
+
+
+def assemble(
+    settings: Settings, profile: Profile, strategy: Strategy, *, mode: str, book_id: str, sockets: Sockets
+) -> Bot:
+    """The service graph, top-down as the cycle uses it. Starts the feed, where there is one."""
+    store, exchange, clock = sockets.store, sockets.exchange, sockets.clock
+    metrics, log = sockets.metrics, sockets.log
+    symbols = settings.symbols
+    horizon_ms = settings.settle_horizon_seconds * 1000
+    gatekeeper = Gatekeeper(sockets.gate_policy, store, exchange, sockets.kill_switch, sockets.lock, clock)
+    lifecycle = OrderLifecycle(
+        store,
+        exchange,
+        clock,
+        log,
+        book_id=book_id,
+        fee_rates=lambda: accounting.fee_rates,
+        settle_horizon_ms=horizon_ms,
+    )
+    execution = ExecutionService(
+        store,
+        exchange,
+        gatekeeper,
+        lifecycle,
+        clock,
+        metrics,
+        log,
+        book_id=book_id,
+        fee_rates=lambda: accounting.fee_rates,
+        ttl_ms=settings.ttl_seconds * 1000,
+        settle_horizon_ms=horizon_ms,
+        stop=sockets.stop,
+    )
+    accounting = AccountingService(
+        store,
+        exchange,
+        clock,
+        metrics,
+        log,
+        book_id=book_id,
+        configured_rates=fee_rates(settings),
+        settle_horizon_ms=horizon_ms,
+        quote_asset=QUOTE_ASSET,
+        adopt_unknown=lifecycle.adopt_unknown,
+    )
+    portfolio = PortfolioService(exchange)
+    feed_service = None
+    if sockets.feed is not None:
+        feed_service = FeedService(sockets.feed, exchange, store, clock, metrics, log, trust_limits(settings))
+        feed_service.start()
+    market_data = MarketDataService(
+        exchange,
+        clock,
+        metrics,
+        settings.max_market_data_age_ms,
+        feed_service,
+        falls_back=settings.market_data_mode != "ws",
+    )
+    services = Services(
+        recovery=StartupRecoveryService(
+            store, exchange, clock, metrics, portfolio, accounting, execution, lifecycle, market_data
+        ),
+        market_data=market_data,
+        strategy=StrategyService(strategy, symbols, QUOTE_ASSET, settings.try_cash_target),
+        risk=RiskService(risk_limits(settings), store, metrics, log),
+        execution=execution,
+        accounting=accounting,
+        sweep=SweepService(
+            enabled=settings.sweep_enabled,
+            cash_target=settings.target_try,
+            offset_bps=settings.offset_bps,
+            quote_asset=QUOTE_ASSET,
+        ),
+        gatekeeper=gatekeeper,
+        self_check=SelfCheckService(sockets.checks, store, clock, log),
+        operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
+        feed=feed_service,
+    )
+    cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols, settings.cycles_kept)
+    return Bot(cycle, services, store, exchange, sockets.lock, clock, mode)

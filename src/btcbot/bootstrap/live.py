@@ -1,0 +1,184 @@
+"""The bot that speaks to a venue: live, in a dry run, and in the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from btcbot.adapters.btcturk import limits
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.rest import BtcturkHttpClient
+from btcbot.adapters.btcturk.signing import Signer
+from btcbot.adapters.clock import SystemClock
+from btcbot.adapters.dry_run import DryRun
+from btcbot.adapters.kill_switch import FileKillSwitch
+from btcbot.adapters.process_lock import acquire
+from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.bot import Bot
+from btcbot.bootstrap.meaning import (
+    demand_tradable,
+    feed_url,
+    gate_policy,
+    mode_of,
+    signer_of,
+    strategy_of,
+    timing,
+    venue_host,
+)
+from btcbot.bootstrap.purpose import (
+    NonceMark,
+    align_dry_run_balance,
+    bind,
+    demand_key,
+    demand_young_key,
+    self_checks,
+    symbols_at_stake,
+)
+from btcbot.config.secrets import key_fingerprint
+from btcbot.domain import money
+from btcbot.errors import VenueUnavailable
+from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StopSignal
+from btcbot.profiles import RUN, Profile
+from btcbot.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from btcbot.config.settings import Settings
+
+
+def build(
+    settings: Settings,
+    *,
+    stop: StopSignal,
+    metrics: Metrics,
+    log: Log,
+    clock: Clock | None = None,
+    profile: Profile = RUN,
+    is_for_trading: bool = True,
+    with_feed: bool = True,
+    quotas: Mapping[limits.Endpoint, tuple[limits.Quota, ...]] = limits.QUOTAS,
+    transport: httpx2.BaseTransport | None = None,
+    open_store: Callable[..., SqliteStore] = SqliteStore.open,
+    timing_of: Callable[[Settings], Timing] = timing,
+    strategy: Strategy | None = None,
+    feed: MarketFeed | None = None,
+) -> Bot:
+    """Take the locks, open the database, connect the parts. Raises Refused with one line when something forbids it.
+
+    `is_for_trading` False is for an operator's single request: an old key may still cancel, explain and resume.
+    `with_feed` False is for a single cycle, which is over before a feed is of use.
+    `quotas` other than the venue's own are for a local venue with other limits. The last five are seams for a test
+    bench: `transport` None opens sockets, `strategy` None is the profile's, `feed` None is the one that the settings
+    name.
+    """
+    money.arm()
+    clock = clock or SystemClock()
+    mode = mode_of(settings)
+    fingerprint = key_fingerprint(settings.btcturk_api_key) if settings.btcturk_api_key is not None else None
+    if mode != "dry_run":
+        demand_key(settings)
+        if is_for_trading:
+            demand_young_key(settings, clock, log)
+    lock = acquire(settings.state_db_path, fingerprint if mode != "dry_run" else None)
+    store: SqliteStore | None = None
+    try:
+        store = open_store(settings.state_db_path, metrics=metrics)
+        identity = bind(store, mode, venue_host(settings.btcturk_base_url), fingerprint, clock)
+        mark = NonceMark(store)
+        client = BtcturkHttpClient(
+            settings.btcturk_base_url,
+            signer=signer_of(settings),
+            clock=clock,
+            stop=stop,
+            metrics=metrics,
+            log=log,
+            load_mark=mark.load,
+            save_mark=mark.save,
+            symbols=symbols_at_stake(settings, store),
+            quotas=quotas,
+            timing=timing_of(settings),
+            transport=transport,
+        )
+        exchange: Exchange = (
+            DryRun(client, balance_try=settings.dry_run_try_balance, clock=clock) if mode == "dry_run" else client
+        )
+        if mode == "dry_run":
+            align_dry_run_balance(store, settings.dry_run_try_balance, clock)
+        if feed is None and is_for_trading and with_feed:
+            feed = live_feed(
+                settings,
+                signer_of(settings),
+                clock=clock,
+                metrics=metrics,
+                log=log,
+                venue_time_ms=client.estimated_time_ms,
+            )
+        sockets = Sockets(
+            store=store,
+            exchange=exchange,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+            stop=stop,
+            gate_policy=gate_policy(settings, identity),
+            kill_switch=FileKillSwitch(settings.state_db_path),
+            lock=lock,
+            checks=self_checks(store, settings.state_db_path),
+            feed=feed,
+        )
+        wisher = strategy or strategy_of(profile, settings)
+        return assemble(settings, profile, wisher, mode=mode, book_id=identity.book_id, sockets=sockets)
+    except BaseException:
+        if store is not None:
+            store.close()
+        lock.release()
+        raise
+
+
+def live_feed(
+    settings: Settings,
+    login: Signer | None,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    log: Log,
+    venue_time_ms: Callable[[], int | None] = lambda: None,
+) -> MarketFeed | None:
+    """The feed that the settings name, not yet started; its libraries are loaded only where there is one.
+
+    `login` None: public data only. `venue_time_ms` dates the login, from the feed's thread; None where it is not known,
+    then our own clock does.
+    """
+    url = feed_url(settings)
+    if url is None:
+        return None
+    from btcbot.adapters.btcturk.feed import BtcturkWsClient
+
+    def wall_ms() -> int:
+        return venue_time_ms() or clock.now_ms()
+
+    return BtcturkWsClient(url, settings.symbols, signer=login, clock=clock, metrics=metrics, log=log, wall_ms=wall_ms)
+
+
+def public_exchange(settings: Settings, stop: StopSignal, metrics: Metrics, log: Log) -> BtcturkHttpClient:
+    """The venue's public side, for commands that need no key."""
+    return BtcturkHttpClient(
+        settings.btcturk_base_url,
+        clock=SystemClock(),
+        stop=stop,
+        metrics=metrics,
+        log=log,
+        timing=timing(settings),
+    )
+
+
+def tradable_now(exchange: Exchange, settings: Settings, log: Log) -> None:
+    """`demand_tradable` with the venue's rules of now; a venue in trouble is no reason to refuse a start."""
+    try:
+        instruments = exchange.instruments()
+    except VenueUnavailable as unavailable:
+        log.warning("rules_not_checked", why=unavailable.reason)
+        return
+    demand_tradable(settings, instruments)

@@ -1,0 +1,166 @@
+"""What settings mean: for each part of the bot, the values that it is built with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from btcbot.adapters.btcturk import limits
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.signing import Signer
+from btcbot.config.secrets import key_fingerprint
+from btcbot.config.values import FEED_HOST
+from btcbot.decisions.book_trust import TrustLimits
+from btcbot.decisions.fees import FeeRates
+from btcbot.decisions.risk import RiskLimits
+from btcbot.domain import money
+from btcbot.domain.book import BookIdentity
+from btcbot.domain.instrument import Instrument
+from btcbot.errors import Refused
+from btcbot.profiles import Profile
+from btcbot.services.gatekeeper import GatePolicy
+from btcbot.strategies.base import Strategy
+from btcbot.strategies.profit_v1 import ProfitAwareStrategyV1
+
+if TYPE_CHECKING:
+    from btcbot.config.settings import Settings
+
+QUOTE_ASSET: Final = "TRY"
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
+
+
+def venue_host(base_url: str) -> str:
+    """Host name of the venue, without port: a simulator's port changes from start to start."""
+    return urlsplit(base_url).hostname or ""
+
+
+def is_loopback(host: str) -> bool:
+    return host in LOOPBACK_HOSTS or host.startswith("127.")
+
+
+def mode_of(settings: Settings) -> str:
+    """`dry_run`, or for real writes `demo` against this machine and `live` elsewhere."""
+    if settings.dry_run:
+        return "dry_run"
+    return "demo" if is_loopback(venue_host(settings.btcturk_base_url)) else "live"
+
+
+def gate_policy(settings: Settings, identity: BookIdentity) -> GatePolicy:
+    """The gates that settings and the database's identity decide."""
+    host = venue_host(settings.btcturk_base_url)
+    fingerprint = key_fingerprint(settings.btcturk_api_key) if settings.btcturk_api_key is not None else None
+    return GatePolicy(
+        dry_run=settings.dry_run,
+        safe_mode=settings.safe_mode,
+        kill_switch=settings.kill_switch,
+        live_trading=settings.live_trading,
+        acknowledgement=settings.live_trading_ack,
+        database_armable=identity.mode == mode_of(settings) != "dry_run" and identity.venue_host == host,
+        key_matches=fingerprint is not None and identity.key_fingerprint == fingerprint,
+        clock_skew_ms_max=int(settings.clock_skew_seconds_threshold * 1000),
+    )
+
+
+def timing(settings: Settings) -> Timing:
+    """How often reads are tried, and how long clock and rules are believed."""
+    return Timing(
+        attempts_max=settings.max_retry_attempts,
+        wait_s_max=float(settings.max_retry_total_sleep_s),
+        clock_interval_s=float(settings.btcturk_clock_sync_interval_seconds),
+        rules_age_s_max=float(settings.rules_cache_ttl_sec),
+    )
+
+
+def trust_limits(settings: Settings) -> TrustLimits:
+    """When a book of the feed is believed."""
+    return TrustLimits(silence_ms_max=settings.max_market_data_age_ms, check_ms_max=settings.book_check_seconds * 1000)
+
+
+def feed_url(settings: Settings) -> str | None:
+    """Where the live feed is, None where there is to be none.
+
+    BtcTurk's own feed beside BtcTurk's REST interface needs no setting; a simulator's address has to be given.
+    """
+    if settings.market_data_mode == "rest":
+        return None
+    is_local = is_loopback(venue_host(settings.btcturk_base_url))
+    return settings.btcturk_ws_url or (None if is_local else f"wss://{FEED_HOST}")
+
+
+def signer_of(settings: Settings) -> Signer | None:
+    """What signs requests and logs in to the feed, and the only one that sees the secret; a dry run has none."""
+    if mode_of(settings) == "dry_run":
+        return None
+    assert settings.btcturk_api_key is not None, "asked for before"
+    assert settings.btcturk_api_secret is not None, "asked for before"
+    return Signer(settings.btcturk_api_key, settings.btcturk_api_secret)
+
+
+def fee_rates(settings: Settings) -> FeeRates:
+    return FeeRates(maker=settings.fee_bps_maker * money.BPS, taker=settings.fee_bps_taker * money.BPS)
+
+
+def risk_limits(settings: Settings) -> RiskLimits:
+    return RiskLimits(
+        orders_per_cycle_max=settings.max_orders_per_cycle,
+        open_orders_per_symbol_max=settings.max_open_orders_per_symbol,
+        cooldown_ms=settings.cooldown_seconds * 1000,
+        order_notional_min=settings.min_order_notional_try,
+        notional_per_cycle_max=settings.notional_cap_try_per_cycle,
+        notional_per_order_max=settings.max_notional_per_order_try,
+        position_per_symbol_max=settings.max_position_try_per_symbol,
+        exposure_max=settings.max_total_exposure_try,
+        daily_loss_max=settings.max_daily_loss_try,
+        price_collar_bps=settings.price_collar_bps,
+        cash_reserve=settings.try_cash_target,
+    )
+
+
+def strategy_of(profile: Profile, settings: Settings) -> Strategy:
+    """The strategy that the profile names, with its settings."""
+    makers: Mapping[str, Callable[[], Strategy]] = {
+        "profit_v1": lambda: ProfitAwareStrategyV1(
+            entry_budget=settings.entry_budget_try,
+            profit_bps_min=settings.min_profit_bps,
+            slice_fraction=settings.take_profit_fraction,
+            spread_bps_max=settings.entry_spread_bps_max,
+            order_value_min=settings.min_order_notional_try,
+        ),
+    }
+    return makers[profile.strategy]()
+
+
+def cycle_seconds_min(settings: Settings) -> Decimal:
+    """The shortest cycle that the venue's limits allow for these symbols."""
+    return limits.cycle_seconds_min(len(settings.symbols))
+
+
+def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
+    """Raise Refused for symbols that the venue does not list, or budgets that could never be sold again."""
+    from difflib import get_close_matches
+
+    for symbol in settings.symbols:
+        instrument = instruments.get(symbol)
+        if instrument is None:
+            near = get_close_matches(symbol, instruments, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise Refused(f"SYMBOLS: the venue does not list {symbol}{hint}")
+        if instrument.quote != QUOTE_ASSET:
+            raise Refused(
+                f"SYMBOLS: {symbol} is priced in {instrument.quote}; limits are in TRY, so only TRY pairs trade"
+            )
+        least = max(instrument.value_min, settings.min_order_notional_try)
+        bought = settings.entry_budget_try * (money.ONE - settings.fee_bps_taker * money.BPS)
+        if bought < least:
+            raise Refused(
+                f"ENTRY_BUDGET_TRY: {money.plain(settings.entry_budget_try)} less the fee is below the minimum "
+                f"of {money.plain(least)} for {symbol}, so what it buys could never be sold; raise it"
+            )
+        per_order = settings.max_notional_per_order_try
+        if per_order and per_order < least:
+            raise Refused(
+                f"MAX_NOTIONAL_PER_ORDER_TRY: {money.plain(per_order)} is below the minimum of "
+                f"{money.plain(least)} for {symbol}; raise it, or set 0 for no limit"
+            )
