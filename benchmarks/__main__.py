@@ -16,7 +16,18 @@ import msgspec
 from benchmarks.common import Result, child_environment, from_json, machine, table
 
 #: In the order of the table.
-ALL: Final = ("cycle", "order_path", "tick_to_order", "feed", "store", "startup", "memory", "simulator", "structs")
+ALL: Final = (
+    "cycle",
+    "order_path",
+    "tick_to_order",
+    "feed",
+    "store",
+    "startup",
+    "memory",
+    "simulator",
+    "structs",
+    "backtest",
+)
 
 
 def main() -> int:

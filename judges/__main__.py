@@ -1,6 +1,6 @@
 """Let the judges judge, and show the table of calls.
 
-    python -m judges [JUDGE ...]         all judges, or some of them: ccxt, btcturk-api, signing
+    python -m judges [JUDGE ...]         all judges, or some of them: ccxt, btcturk-api, signing, statistics
     python -m judges --write-vectors     sign anew what tests/unit/btcturk/golden_signatures.json holds
 
 Exit status 0 when every call is as it should be, 1 when one is not, 2 for wrong input or an environment that misses
@@ -26,11 +26,13 @@ JUDGES: Final = {
     "ccxt": ("test_ccxt.py", "test_ccxt_mistakes.py"),
     "btcturk-api": ("test_btcturk_api.py", "test_btcturk_api_mistakes.py"),
     "signing": ("test_signing.py",),
+    "statistics": ("test_statistics.py",),
 }
 #: Module → the package that brings it.
 NEEDED: Final = {
     "btcturk_api": "btcturk-api",
     "ccxt": "ccxt",
+    "empyrical": "empyrical-reloaded",
     "hypothesis": "hypothesis",
     "pytest": "pytest",
     "pytest_timeout": "pytest-timeout",
@@ -42,15 +44,15 @@ def missing(modules: Iterable[str]) -> list[str]:
     return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
-@click.command(help="Let clients that others wrote trade on the local BtcTurk, and judge every call.")
+@click.command(help="Let what others wrote judge the local BtcTurk, call by call, and the statistics of backtests.")
 @click.argument("judges", nargs=-1, metavar="[JUDGE]...", type=click.Choice(sorted(JUDGES)))
 @click.option("--write-vectors", is_flag=True, help="Let the clients sign the golden vectors anew, and write them.")
 def command(judges: tuple[str, ...], *, write_vectors: bool) -> None:
+    if write_vectors and judges:
+        raise click.UsageError("--write-vectors goes without judges; give one or the other")
     lacking = [NEEDED[name] for name in missing(NEEDED)]
     if lacking:
         raise click.UsageError(f"{', '.join(lacking)} not installed here; run: make judges")
-    if write_vectors and judges:
-        raise click.UsageError("--write-vectors goes without judges; give one or the other")
     if write_vectors:
         from judges.signatures import write_golden_vectors
 

@@ -20,10 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-import httpx2
-
-from btcbot.errors import Refused
-from btcbot.testing.rig import Credentials, Process, wait_until, write_private
+from btcbot.testing.rig import Credentials, Simulator, wait_until, write_private
 
 SYMBOLS: Final = ("BTCTRY", "ETHTRY", "SOLTRY", "USDTTRY")
 BALANCES: Final[Mapping[str, Decimal]] = {
@@ -56,7 +53,7 @@ class Sent:
         return f"{self.method} {self.path} {self.status}"
 
 
-class Venue(Process):
+class Venue(Simulator):
     """`btcturk-sim serve` with one account. `rest_url` and `graph_url` are the base addresses for a client."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,22 +61,8 @@ class Venue(Process):
         self.key = credentials.key
         self.secret = credentials.secret_file.read_text().strip()
         accounts = write_private(folder / "accounts", credentials.account_line(BALANCES))
-        super().__init__(
-            ["-m", "btcturk_sim", "serve", "--port", "0", "--accounts", str(accounts), "--seed", "7",
-             "--symbols", ",".join(SYMBOLS), "--speed", _SPEED],
-            folder / "btcturk-sim.log",
-            cwd=folder,
-            wants_stdout=True,
-        )  # fmt: skip
-        line = self.stdout.readline()
-        if not line:
-            reason = self.last_lines(1) or "it ended without a word"
-            self.close()
-            raise Refused(f"btcturk-sim did not start: {reason}")
-        addresses = json.loads(line)
-        self.rest_url: str = addresses["rest"]
-        self.graph_url: str = addresses["graph"]
-        self._control = httpx2.Client(base_url=addresses["control"], trust_env=False, timeout=10.0)
+        market = ["--symbols", ",".join(SYMBOLS), "--speed", _SPEED, "--seed", "7"]
+        super().__init__(folder, ["--accounts", str(accounts), *market])
         self._read_to = 0
         #: What was looked at since `forget`, and whether anybody looked at all.
         self.judged: list[Sent] = []
@@ -111,13 +94,13 @@ class Venue(Process):
 
     def unjudged(self) -> list[Sent]:
         """What came since the last look, without looking."""
-        answer = self._get("/requests", since=str(self._read_to))
-        assert answer["dropped"] == 0, "the exchange forgot requests"
-        return [_sent(row) for row in answer["requests"]]
+        seen, rows = self.state()["requests_seen"], self.requests(self._read_to)
+        assert len(rows) >= seen - self._read_to, "the exchange forgot requests"
+        return [_sent(row) for row in rows]
 
     def forget(self) -> None:
         """What came until now was another judge's business."""
-        self._read_to = self._get("/state", orders="0")["requests_seen"]
+        self._read_to = self.state()["requests_seen"]
         self.judged, self.is_judged = [], False
 
     def _check_signed(self, sent: Sent) -> None:
@@ -128,13 +111,13 @@ class Venue(Process):
 
     # -- what it knows -------------------------------------------------------------------------------------------------
 
-    def state(self) -> Any:
-        """Clock, market and totals; amounts are strings."""
-        return self._get("/state", orders="0")
+    def state(self, **parameters: str) -> Any:
+        """Clock, market and totals, without orders unless they are asked for; amounts are strings."""
+        return super().state(**{"orders": "0", **parameters})
 
     def account(self) -> Any:
         """The account with its balances, orders, fills and transfers."""
-        return self._get("/state", key=self.key)["accounts"][self.key]
+        return super().state(key=self.key)["accounts"][self.key]
 
     def order(self, order_id: object) -> Any:
         """The order with this id. AssertionError when there is none."""
@@ -159,20 +142,6 @@ class Venue(Process):
     def settle(self) -> None:
         """Cancels take effect and trades are listed, now: how long that takes is not a client's business."""
         self.control("/settle")
-
-    def control(self, path: str, **body: object) -> Any:
-        answer = self._control.post(path, json=body)
-        assert answer.status_code == 200, f"{path}: {answer.text}"
-        return answer.json()
-
-    def _get(self, path: str, **parameters: str) -> Any:
-        return self._control.get(path, params=parameters).raise_for_status().json()
-
-    def close(self) -> None:
-        control = getattr(self, "_control", None)
-        if control is not None:
-            control.close()
-        super().close()
 
 
 def _sent(row: Mapping[str, Any]) -> Sent:

@@ -362,11 +362,11 @@ BUGS: Final[tuple[Bug, ...]] = (
          "if facts.daily_pnl <= -limits.daily_loss_max:", "if False:", "I5", price_jump=300_000),
     _bug("orders of a cycle are not counted", "decisions.risk:_Budget.take", "self.orders += 1", "pass", "I5"),
     # -- gates -------------------------------------------------------------------------------------------------------
-    _bug("safe mode stops nothing", _GATES, "not facts.safe_mode", "True", "I6", safe_mode=200_000),
-    _bug("a halt stops nothing", _GATES, "facts.trading_state is not TradingState.HALTED", "True", "I6",
+    _bug("safe mode stops nothing", _GATES, "if facts.safe_mode:", "if False:", "I6", safe_mode=200_000),
+    _bug("a halt stops nothing", _GATES, "facts.trading_state is TradingState.HALTED", "False", "I6",
          way=Way.HALTED),
     _bug("the skew of the clock stops nothing", "decisions.gates:_arming",
-         "ReasonCode.CLOCK_SKEW: skew_known_and_small", "ReasonCode.CLOCK_SKEW: True", "I6"),
+         "facts.clock_skew_ms is None or abs(facts.clock_skew_ms) >= facts.clock_skew_ms_max", "False", "I6"),
     _bug("orders go on after the word to stop", "services.execution:ExecutionService.execute_intents",
          "if self._stop.is_set():", "if False:", "I6", after="hummingbot #2534, #1508", sigterm=20_000),
     _bug(

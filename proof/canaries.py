@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import hmac
 import itertools
 import os
@@ -24,8 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -209,7 +212,18 @@ class Places:
     def add_files(self, folder: Path, besides: frozenset[Path], label: str) -> None:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink() and path not in besides:
-                self.add(f"{label}: {path.relative_to(folder)}", path.read_bytes())
+                self.add(f"{label}: {path.relative_to(folder)}", _opened(path))
+
+
+def _opened(path: Path) -> bytes:
+    """What a file says, unpacked where it is packed: as much as can be read, for a kill leaves a torn end."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    told = bytearray()
+    with suppress(EOFError, OSError, zlib.error), gzip.open(path) as packed:
+        while part := packed.read1(65_536):
+            told += part
+    return bytes(told)
 
 
 class Story:

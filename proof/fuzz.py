@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 import click
 import msgspec
 
-from btcbot.adapters.btcturk import feed_wire, outcome, wire
+from btcbot.adapters.btcturk import bars, feed_wire, outcome, wire
 from btcbot.adapters.btcturk.breaker import RETRY_AFTER_S_MAX, retry_after_s
 from btcbot.adapters.btcturk.feed_actions import Close, Note
 from btcbot.adapters.btcturk.outcome import Answer
@@ -139,6 +139,33 @@ DECODERS: Final[Mapping[str, tuple[Reader, object]]] = {
     "placed_order": (
         lambda body: wire.placed_order(wire.unpack(body, "the placed order")),
         _ok({"id": 5, "newOrderClientId": "mine", "type": "buy"}),
+    ),
+    "public_trades": (
+        partial(wire.public_trades, symbol="BTCTRY"),
+        _ok(
+            [
+                {
+                    "pair": "BTCTRY",
+                    "date": 1643883524310,
+                    "tid": "101963779399182809",
+                    "price": "36334",
+                    "amount": "0.1",
+                    "side": "sell",
+                }
+            ]
+        ),
+    ),
+    "klines": (
+        partial(bars.klines, symbol="BTCTRY", interval_ms=3_600_000),
+        {
+            "s": "ok",
+            "t": [1787684400, 1787688000],
+            "h": [3809691.0, 3796611.0],
+            "o": [3802189.0, 3796611.0],
+            "l": [3787859.0, 3760727.0],
+            "c": [3796125.0, 3761074.0],
+            "v": [0.54581564, 5e-06],
+        },
     ),
     **{name: (feed_wire.decode, good) for name, good in FRAMES.items()},
 }

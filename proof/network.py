@@ -39,8 +39,10 @@ FEED_PATIENCE_S: Final = 60.0
 #: this is odd: each slice has both kinds.
 FED_EVERY: Final = 3
 POLL_S: Final = 0.01
-#: A feed that falls silent is noticed by the second ping that is not answered: five seconds apart, five seconds each.
+#: A feed that falls silent is noticed by a ping that is not answered: as shipped after five seconds, and the pings are
+#: five seconds apart. Most stories of silence are told with a quicker heartbeat.
 NOTICED_S: Final = 11.5
+QUICK_HEARTBEAT: Final = 0.4
 #: An order whose permit was given just before the feed went may still leave.
 IN_HAND_MS_MAX: Final = 250
 #: The client keeps two idle connections at most: one that was open before, and one more.
@@ -73,6 +75,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     `feed` is what befalls the feed; then the bot has one in any case. `falls_back`: cycles must have completed on
     quotes of REST meanwhile. `feed_alone`: the bot takes no other quotes, so no order may leave while it has none.
+    `feed_as_shipped`: silence is noticed by the product's own heartbeat.
     """
 
     name: str
@@ -84,6 +87,17 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     feed: FeedTrouble | None = None
     falls_back: bool = False
     feed_alone: bool = False
+    feed_as_shipped: bool = False
+
+    @property
+    def heartbeat(self) -> float:
+        """The feed's spans times this."""
+        is_silence = self.feed in (FeedTrouble.SILENT, FeedTrouble.HUSHED)
+        return QUICK_HEARTBEAT if is_silence and not self.feed_as_shipped else 1.0
+
+    @property
+    def lasts_s(self) -> float:
+        return self.trouble_s * self.heartbeat
 
 
 T = Trouble
@@ -123,7 +137,8 @@ STORIES: Final[Sequence[Story]] = (
     Story(name="half-open for once, with the time-outs of the product", timeout_s=None, doubts=True, trouble_s=5.0,
           befalls=[Befalls(kind=T.HALF_OPEN, method="POST", count=1)]),
     Story(name="the feed alone is refused", feed=F.REFUSED, falls_back=True),
-    Story(name="the feed alone falls silent", feed=F.SILENT, falls_back=True, trouble_s=NOTICED_S),
+    Story(name="the feed alone falls silent", feed=F.SILENT, falls_back=True, trouble_s=NOTICED_S,
+          feed_as_shipped=True),
     Story(name="the feed goes half-open", feed=F.HUSHED, trouble_s=NOTICED_S),
     Story(name="the feed is reset", feed=F.DROPPED),
     Story(name="the feed is reset and not let in again", feed=F.UNANSWERED, falls_back=True, trouble_s=NOTICED_S),
@@ -203,7 +218,13 @@ class _Watch:
 
 def tell(story: Story, folder: Path, seed: int = 1, *, with_feed: bool = False) -> Told:
     """Play one story to its end in `folder`. `with_feed`: the bot has the feed though nothing befalls it."""
-    stage = Stage(limits_factor=0, busy_seed=seed, read_s=story.timeout_s, write_s=story.timeout_s)
+    stage = Stage(
+        limits_factor=0,
+        busy_seed=seed,
+        read_s=story.timeout_s,
+        write_s=story.timeout_s,
+        feed_factor=story.heartbeat,
+    )
     with Bench.busy(folder, seed, network=True, stage=stage) as bench:
         network = bench.network
         assert network is not None
@@ -239,7 +260,7 @@ def _play(story: Story, bench: Bench, network: ChaosProxy, feed: ChaosProxy, tol
     watch.on_rest = 0
     if story.feed is not None:
         _befall(feed, story.feed)
-    watch.pass_time(story.trouble_s)
+    watch.pass_time(story.lasts_s)
     told.failures += _faults_meanwhile(story, network, watch)
     feed.heal()
     network.heal()

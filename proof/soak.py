@@ -7,11 +7,12 @@ clock is turned by hand. Market moves and mild faults come from the number of th
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -29,12 +30,15 @@ from btcbot.domain.reasons import TradingState
 from btcbot.loop import LoopOptions, run_with_optional_loop
 from btcbot.ports import StopSignal
 from btcbot.profiles import RUN
+from btcbot.services import accounting
 from btcbot.testing.in_process_transport import InProcessTransport
 from btcbot.testing.judge import judge
 from btcbot.testing.manual_clock import ManualClock
 from btcbot.testing.points import Points
 from btcbot.testing.swarm import BothWishes, RandomWishes
 from btcbot.testing.venue import Venue, armed_environment
+from proof import memory
+from proof.memory import Sample
 from proof.result import Result
 
 CYCLE_SECONDS: Final = 15.0
@@ -42,11 +46,9 @@ PRICES: Final = {"BTCTRY": "1000000"}
 #: Cycles until everything has its size: the pages that SQLite caches, and what the whole check of a database needs,
 #: which is made up to 4 MiB of it (about 8,000 cycles here).
 WARM_UP: Final = 10_000
-#: Allowed growth of the resident memory, in per cent of it, for each 100,000 cycles (G10).
-GROWTH_PERCENT_MAX: Final = Decimal(1)
-#: A process breathes by pages and arenas; a leak of 30 bytes a cycle is more than this within 27,000 cycles.
-NOISE_KIB: Final = 768
 SAMPLE_EVERY: Final = 500
+#: Ids of booked trades that the bot of a soak remembers: as many as it books in a few thousand cycles.
+TRADES_REMEMBERED: Final = 500
 SETTINGS: Final = {
     "COOLDOWN_SECONDS": "0",
     "TTL_SECONDS": "60",
@@ -146,19 +148,22 @@ class _Clock(ManualClock):
         return is_stopped
 
 
-def _resident_kib() -> int:
-    """Resident memory after everything unreachable is gone."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1_024
+@contextmanager
+def _memories_of(trades: int) -> Iterator[None]:
+    """What the bot remembers up to a bound has to reach it within the warm-up, or filling it would look like a leak."""
+    before = accounting.SEEN_TRADES_MAX
+    setattr(accounting, "SEEN_TRADES_MAX", trades)  # noqa: B010 (a constant, but for this)
+    try:
+        yield
+    finally:
+        setattr(accounting, "SEEN_TRADES_MAX", before)  # noqa: B010
 
 
-def _open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+def run(first: int, count: int, planted: Callable[[], object] | None = None) -> Result:
+    """One soak of `count` cycles, the number `first`; failures are growth, drift, a halt, or books that differ.
 
-
-def run(first: int, count: int) -> Result:
-    """One soak of `count` cycles, the number `first`; failures are growth, drift, a halt, or books that differ."""
+    `planted` is called in each cycle: a leak, to see the soak find it.
+    """
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     memory = Path("/dev/shm")
@@ -168,15 +173,19 @@ def run(first: int, count: int) -> Result:
         venue.start()
         theirs.close()
         try:
-            return _soak(first, count, environment, _RemoteApi(ours))
+            with _memories_of(TRADES_REMEMBERED):
+                return _soak(first, count, environment, _RemoteApi(ours), planted)
         finally:
             ours.close()
             venue.join(10)
 
 
-def _soak(number: int, count: int, environment: dict[str, str], venue: _RemoteApi) -> Result:
+def _soak(
+    number: int, count: int, environment: dict[str, str], venue: _RemoteApi, planted: Callable[[], object] | None
+) -> Result:
     settings = load_settings(environment, default_env_file=None).settings
-    points, samples, outcomes = Points(), list[tuple[int, int, int, int]](), dict[str, int]()
+    points, samples, outcomes = Points(), list[Sample](), dict[str, int]()
+    settled_types: Counter[str] | None = None
     done, now = 0, _Now(number)
     clock = _Clock(lambda now_ms: venue.ask("beat", now_ms))
     transport = InProcessTransport(venue, clock, points)  # type: ignore[arg-type] # it only calls `api.handle`
@@ -187,7 +196,7 @@ def _soak(number: int, count: int, environment: dict[str, str], venue: _RemoteAp
     )
 
     def cycle(wake: Wake) -> CycleReport:
-        nonlocal done
+        nonlocal done, settled_types
         now.cycle = done
         report = bot.run_cycle(wake)
         done += 1
@@ -196,9 +205,12 @@ def _soak(number: int, count: int, environment: dict[str, str], venue: _RemoteAp
         points.passed.clear()
         transport.stamps.clear()
         transport.posts.clear()
+        if planted is not None:
+            planted()
+        if done == WARM_UP:
+            settled_types = memory.census()
         if done % SAMPLE_EVERY == 0:
-            size = settings.state_db_path.stat().st_size
-            samples.append((done, _resident_kib(), _open_files() + threading.active_count(), size))
+            samples.append(memory.sample(done))
         return report
 
     options = LoopOptions(loop=True, cycle_seconds=CYCLE_SECONDS, jitter_seconds=0.0, cycles_max=count)
@@ -218,33 +230,18 @@ def _soak(number: int, count: int, environment: dict[str, str], venue: _RemoteAp
     if not settled.fills:
         failures.append("nothing was traded: that is no soak")
     failures += store.verify()
-    failures += growth(samples)
+    failures += memory.growth(samples, WARM_UP, settled_types)
+    begin, end = samples[0], samples[-1]
+    size = settings.state_db_path.stat().st_size
     notes = {
-        "resident memory": f"{samples[0][1] / 1024:.1f} MiB after {samples[0][0]:,} cycles, "
-        f"{samples[-1][1] / 1024:.1f} MiB after {samples[-1][0]:,}",
-        "open files and threads": f"{samples[0][2]}, at the end {samples[-1][2]}",
-        "database": f"{samples[-1][3] / 2**20:.1f} MiB, {settled.orders:,} orders, {settled.fills:,} fills",
+        "resident memory": f"{begin.resident_kib / 1024:.1f} MiB after {begin.cycles:,} cycles, "
+        f"{end.resident_kib / 1024:.1f} MiB after {end.cycles:,}",
+        "live blocks": f"{begin.blocks:,}, at the end {end.blocks:,}",
+        "open files and threads": f"{begin.handles}, at the end {end.handles}",
+        "database": f"{size / 2**20:.1f} MiB, {settled.orders:,} orders, {settled.fills:,} fills",
         "outcomes": ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items())),
     }
     bot.close()
     metrics.close()
     counts = {"cycles": done, "orders": settled.orders, "fills": settled.fills}
     return Result(goal="G10", part="soak", counts=counts, failures=failures, notes=notes)
-
-
-def growth(samples: list[tuple[int, int, int, int]]) -> list[str]:
-    """What grew: memory by the least of the first and of the last third after warm-up; files and threads at all."""
-    settled = [sample for sample in samples if sample[0] > WARM_UP]
-    if len(settled) < 6:
-        return []
-    third = len(settled) // 3
-    begin, end = settled[:third], settled[-third:]
-    least_then, least_now = min(kib for _, kib, _, _ in begin), min(kib for _, kib, _, _ in end)
-    cycles = end[0][0] - begin[0][0]
-    allowed = least_then * GROWTH_PERCENT_MAX / 100 * cycles / 100_000 + NOISE_KIB
-    found = []
-    if least_now - least_then > allowed:
-        found.append(f"resident memory grew from {least_then} to {least_now} KiB in {cycles} cycles")
-    if max(count for _, _, count, _ in end) > max(count for _, _, count, _ in begin):
-        found.append("open files or threads grew")
-    return found

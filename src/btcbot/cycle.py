@@ -19,6 +19,7 @@ a human has looked at the evidence.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -33,7 +34,7 @@ from btcbot.domain.intents import Intent
 from btcbot.domain.orders import IN_DOUBT, OPEN
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode, TradingState
-from btcbot.errors import InvariantBroken, VenueUnavailable
+from btcbot.errors import InvariantBroken, StrategyFailed, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
 from btcbot.services import values
 from btcbot.services.accounting import AccountingService, PnL, set_trading_state
@@ -54,6 +55,7 @@ FORGET_EVERY_CYCLES = 1_000
 SUBMIT_ENDPOINT = "submit"
 #: More unauthorised answers in a row than this, and the key is halted before the venue blocks the address (I17).
 UNAUTHORIZED_MAX = 5
+_OPEN: Final = tuple(OPEN)
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +88,9 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision stands on. `may_read`: whether the venue may be asked anything more."""
+    """What a decision stands on. `now_ms` is the venue's time, `may_read` whether it may be asked anything more."""
 
+    now_ms: int
     account: AccountSnapshot
     instruments: Mapping[str, Instrument]
     view: MarketView
@@ -125,6 +128,8 @@ class Cycle:
         self._symbols = tuple(symbols)
         self._cycles_kept = cycles_kept
         self._spent = NOTHING_SPENT
+        #: Gates and trading state as the metrics were told them last.
+        self._told: tuple[Mapping[str, bool], TradingState] | None = None
 
     def run(self, wake: Wake = Wake.TIME) -> CycleReport:
         """Run one cycle and store its report. Raises StoreFailed: without a record nothing may be done."""
@@ -144,6 +149,8 @@ class Cycle:
             except VenueUnavailable as unavailable:
                 progress.reasons.append(f"{ReasonCode.VENUE_UNAVAILABLE.value}: {unavailable.reason}")
                 self._halt_when_unauthorized()
+            except StrategyFailed as failed:
+                progress.reasons.append(f"{ReasonCode.STRATEGY_FAILED.value}: {failed}")
         except InvariantBroken as broken:
             outcome = CycleOutcome.HALTED
             progress.reasons.append(str(broken))
@@ -190,6 +197,8 @@ class Cycle:
 
         # Upkeep: orders that have stood too long. Needs no market data, so it goes on when there is none.
         services.execution.cancel_stale_orders(summary)
+        if summary.released:
+            account = account.with_released(summary.released)
 
         # Observe: quotes that are fresh and sane; a symbol without one is not traded in this cycle.
         instruments = services.market_data.get_instruments()
@@ -205,7 +214,9 @@ class Cycle:
         summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
         if progress.reasons or summary.closed_gates:
             return
-        ground = Ground(account=account, instruments=instruments, view=view, pnl=pnl, may_read=True)
+        ground = Ground(
+            now_ms=venue_now_ms, account=account, instruments=instruments, view=view, pnl=pnl, may_read=True
+        )
         intents, facts = self._plan(cycle_id, ground)
         progress.intents = len(intents)
         self._guard_and_act(intents, facts, ground, progress)
@@ -225,7 +236,9 @@ class Cycle:
         summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
         if summary.closed_gates:
             return
-        ground = Ground(account=account, instruments=instruments, view=view, pnl=pnl, may_read=False)
+        ground = Ground(
+            now_ms=venue_now_ms, account=account, instruments=instruments, view=view, pnl=pnl, may_read=False
+        )
         intents, facts = self._plan(cycle_id, ground)
         if not intents or not services.risk.would_allow(intents, facts):
             return
@@ -266,9 +279,19 @@ class Cycle:
         """What the strategy wishes, then where idle cash should go, in which order risk takes them; and what risk is
         to know."""
         services, account, instruments, quotes = self._services, ground.account, ground.instruments, ground.view.quotes
-        open_orders, positions = self._store.orders(tuple(OPEN)), self._store.positions()
+        open_orders, positions = self._store.orders(_OPEN), self._store.positions()
         rates = services.accounting.fee_rates
-        wishes = services.strategy.generate(cycle_id, instruments, quotes, account, positions, open_orders, rates.taker)
+        wishes = services.strategy.generate(
+            cycle_id,
+            instruments,
+            quotes,
+            account,
+            positions,
+            open_orders,
+            rates.taker,
+            now_ms=ground.now_ms,
+            may_read=ground.may_read,
+        )
         busy = frozenset(order.symbol for order in open_orders)
         idle_cash = services.sweep.plan(cycle_id, account, instruments, quotes, busy, rates.taker)
         intents = [*wishes, *idle_cash]
@@ -368,13 +391,17 @@ class Cycle:
         metrics = self._metrics
         metrics.count("btcbot_cycles_total", outcome=report.outcome.value)
         metrics.observe("btcbot_cycle_seconds", seconds)
-        metrics.gauge("btcbot_orders_open", len(self._store.orders(tuple(OPEN))))
-        metrics.gauge("btcbot_orders_in_doubt", len(self._store.orders(tuple(IN_DOUBT))))
-        for gate, is_open in report.gates.items():
-            metrics.gauge("btcbot_gate_open", int(is_open), gate=gate)
+        open_orders = self._store.orders(_OPEN)
+        metrics.gauge("btcbot_orders_open", len(open_orders))
+        metrics.gauge("btcbot_orders_in_doubt", sum(order.status in IN_DOUBT for order in open_orders))
         state, _ = self._store.trading_state()
-        for one in TradingState:
-            metrics.gauge("btcbot_trading_state", int(one is state), state=one.value)
+        told = self._told
+        if told is None or told[0] is not report.gates or told[1] is not state:  # gauges keep what they were set to
+            self._told = report.gates, state
+            for gate, is_open in report.gates.items():
+                metrics.gauge("btcbot_gate_open", int(is_open), gate=gate)
+            for one in TradingState:
+                metrics.gauge("btcbot_trading_state", int(one is state), state=one.value)
         log = self._log.info if report.outcome is CycleOutcome.COMPLETED else self._log.warning
         log(
             "cycle_ended",

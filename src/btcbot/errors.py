@@ -4,6 +4,7 @@
     ├── ConfigurationError   tell the operator; the process ends with 2 and has touched nothing
     ├── Refused              a gate, a lock or a command says no; ends with 2, nothing was changed
     ├── VenueUnavailable     wait, observe only; the next cycle tries again
+    ├── StrategyFailed       a strategy raised, or wished nonsense: observe only, look after what is there
     ├── StoreFailed          the books cannot be written: stop writing to the venue as well; ends with 1
     └── InvariantBroken      the books contradict themselves: halt, keep the evidence; ends with 1
 
@@ -27,6 +28,7 @@ __all__ = [
     "InvariantBroken",
     "Refused",
     "StoreFailed",
+    "StrategyFailed",
     "VenueUnavailable",
 ]
 
@@ -74,6 +76,10 @@ class VenueUnavailable(BtcbotError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class StrategyFailed(BtcbotError):
+    """A strategy raised, or gave something that is no wish. Orders and books are looked after all the same."""
 
 
 class StoreFailed(BtcbotError):

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.bars import Bar
 from btcbot.domain.book import BookIdentity as BookIdentity
 from btcbot.domain.book import Discrepancy as Discrepancy
 from btcbot.domain.cycles import CycleReport, Verdict
@@ -129,6 +130,38 @@ class Exchange(Protocol):
 
     def close(self) -> None:
         """Release connections; harmless to repeat."""
+        ...
+
+
+class BarSource(Protocol):
+    """The venue's candles: what signals of a live run are computed over."""
+
+    def bars(self, symbol: str, interval_ms: int, since_ms: int) -> Sequence[Bar]:
+        """Closed bars that open at or after `since_ms`, ascending; bars that the venue does not draw are left out.
+
+        Raises VenueUnavailable for anything that is the venue's or the network's trouble. Asked by a trading cycle, so
+        it gives up soon and never waits for long.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release connections; harmless to repeat."""
+        ...
+
+
+#: Signals of one symbol by name: statistics over its bars, never money.
+SignalValues = Mapping[str, float]
+
+
+class SignalSource(Protocol):
+    """Signals as of a moment, for a strategy that asks for some. Never raises."""
+
+    def at(self, venue_now_ms: int, *, may_read: bool) -> tuple[Mapping[str, Bar], Mapping[str, SignalValues]]:
+        """The last closed bar of each symbol; and by symbol and name what was computed over its closed bars.
+
+        A symbol whose signals are not warm, or whose last bar is late, is in neither. Without `may_read` nothing may be
+        asked of the venue.
+        """
         ...
 
 

@@ -51,12 +51,12 @@ class SyntheticBook:
         "_base_lots",
         "_bid_ticks",
         "_gap_ticks",
-        "_instrument",
         "_levels",
         "_limit",
+        "_lot",
         "_noise",
         "_offset",
-        "_places",
+        "_tick",
         "_ticks",
         "_top",
     )  # fmt: skip
@@ -74,8 +74,7 @@ class SyntheticBook:
         places = instrument.price_scale if instrument.has_fraction else 0
         mid_ticks = int(mid.scaleb(places))
         spread_ticks = max(1, -(-mid_ticks * int(options.spread_bps * 100) // 1_000_000))
-        self._instrument = instrument
-        self._places = places
+        self._tick, self._lot = step_of(places), step_of(instrument.quantity_scale)
         self._bid_ticks = max(1, mid_ticks - spread_ticks // 2)
         self._ask_ticks = self._bid_ticks + spread_ticks
         self._gap_ticks = max(1, mid_ticks // 10_000)
@@ -91,11 +90,11 @@ class SyntheticBook:
 
     @property
     def best_bid(self) -> Decimal:
-        return Decimal(self._bid_ticks).scaleb(-self._places)
+        return self._bid_ticks * self._tick
 
     @property
     def best_ask(self) -> Decimal:
-        return Decimal(self._ask_ticks).scaleb(-self._places)
+        return self._ask_ticks * self._tick
 
     def best(self, side: Side) -> Level | None:
         """The first level of bids (BUY) or asks (SELL) with anything left."""
@@ -107,28 +106,22 @@ class SyntheticBook:
             self._top[side] = index + 1
 
     def levels(self, side: Side) -> Iterator[Level]:
-        for index in range(self._limit):
-            level = self._level(side, index)
-            if level is None:
-                return
+        made = self._levels[side]
+        yield from (level for level in made if level.quantity > 0)
+        while (level := self._level(side, len(made))) is not None:
             if level.quantity > 0:
                 yield level
 
     def _level(self, side: Side, index: int) -> Level | None:
         made = self._levels[side]
         while len(made) <= index:
-            if len(made) >= self._limit or self._ticks[side] < 1:
+            ticks, number = self._ticks[side], len(made)
+            if number >= self._limit or ticks < 1:
                 return None
-            noise = self._noise[(self._offset + 17 * len(made) + (503 if side is Side.SELL else 0)) % _NOISE_SIZE]
-            lots = self._base_lots * noise // 100
-            made.append(
-                Level(
-                    Decimal(self._ticks[side]).scaleb(-self._places),
-                    Decimal(lots).scaleb(-self._instrument.quantity_scale),
-                )
-            )
+            noise = self._noise[(self._offset + 17 * number + (503 if side is Side.SELL else 0)) % _NOISE_SIZE]
+            made.append(Level(ticks * self._tick, self._base_lots * noise // 100 * self._lot))
             gap = self._gap_ticks * (1 + noise % 3)
-            self._ticks[side] += gap if side is Side.SELL else -gap
+            self._ticks[side] = ticks + gap if side is Side.SELL else ticks - gap
         return made[index]
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _ACCOUNTS_FILE_MODE_FORBIDDEN = 0o077
 _HISTORY_BARS = 1440
 _PORT = click.IntRange(0, 65_535)
+#: A day: whoever waits longer for a cancel waits for ever.
+LAG_MS_MAX = 86_400_000
+#: A spread of its whole price: beyond it there would be no bid.
+SPREAD_BPS_MAX = 10_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -141,8 +145,8 @@ def serve(
     require_loopback(host)
     for name, lag in (("--cancel-lag-ms", cancel_lag_ms), ("--transactions-lag-ms", transactions_lag_ms),
                       ("--just-filled-ms", just_filled_ms)):  # fmt: skip
-        if lag < 0:
-            raise ConfigurationError(f"{name} {lag}: give milliseconds, 0 or more")
+        if not 0 <= lag <= LAG_MS_MAX:
+            raise ConfigurationError(f"{name} {lag}: give milliseconds, from 0 to {LAG_MS_MAX}")
     engine, api, feed = assume(
         assumed,
         EngineOptions(
@@ -151,7 +155,8 @@ def serve(
             just_filled_ms=just_filled_ms,
             unique_client_ids=client_ids == "unique",
             book=BookOptions(
-                spread_bps=_positive("--spread-bps", spread_bps), depth_try=_positive("--depth-try", depth_try)
+                spread_bps=_positive("--spread-bps", spread_bps, SPREAD_BPS_MAX),
+                depth_try=_positive("--depth-try", depth_try),
             ),
             fees=commissions(_symbols(free_pairs)),
             fee_level=fee_level,
@@ -192,13 +197,13 @@ def assumptions() -> None:
     click.echo(questions())
 
 
-def _positive(name: str, text: str) -> Decimal:
+def _positive(name: str, text: str, most: int = 1_000_000_000) -> Decimal:
     try:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or not 0 < value <= 1_000_000_000:
-        raise ConfigurationError(f"{name} {text}: give a number above 0")
+    if not value.is_finite() or not 0 < value <= most:
+        raise ConfigurationError(f"{name} {text}: give a number above 0, at most {most}")
     return value
 
 
@@ -279,9 +284,12 @@ def _account_lines(file: Path) -> list[str]:
 def main() -> None:
     """Run the command line; never a traceback for what the operator can mend."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="btcturk-sim", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(0)
+    except click.exceptions.NoArgsIsHelpError as helped:
+        click.echo(helped.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         click.echo(f"btcturk-sim: {error.format_message()}", err=True)
         sys.exit(2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
     from btcturk_sim.accounts import Account
     from btcturk_sim.fees import FeeSchedule
 
+#: Two years of minutes.
+HISTORY_BARS_MAX: Final = 1_051_200
 _F = TypeVar("_F", bound=Callable[..., object])
 _FLAGS = (
     click.option("--pairs", type=click.IntRange(1), help="List this many built-in pairs; the exchange has 379."),
     click.option(
         "--history-bars",
-        type=click.IntRange(0),
+        type=click.IntRange(0, HISTORY_BARS_MAX),
         help="Charts know this many bars from before the market opened: of a folder's bars the first ones, which are "
         "then not played.  [default: 1440 generated ones, 0 with --pairs or --market]",
     ),
@@ -61,7 +64,7 @@ def bind_keys(accounts: Iterable[Account], permission_texts: Iterable[str], addr
         account.permissions = permissions(names)
     for text in address_texts:
         account, names = _of_key("--addresses", text, by_key)
-        account.addresses = frozenset(names)
+        account.addresses = frozenset(_address(text, name) for name in names)
 
 
 def _of_key(option: str, text: str, by_key: dict[str, Account]) -> tuple[Account, list[str]]:
@@ -70,7 +73,18 @@ def _of_key(option: str, text: str, by_key: dict[str, Account]) -> tuple[Account
         raise ConfigurationError(f"{option} {text}: write KEY=NAME,NAME")
     if key not in by_key:
         raise ConfigurationError(f"{option} {text}: there is no account {key}; give it with --account")
-    return by_key[key], [name.strip() for name in names.split(",") if name.strip()]
+    named = [name.strip() for name in names.split(",") if name.strip()]
+    if not named:
+        raise ConfigurationError(f"{option} {text}: name at least one; without the option {key} has them all")
+    return by_key[key], named
+
+
+def _address(text: str, name: str) -> str:
+    """As a client's address is compared with it."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        raise ConfigurationError(f"--addresses {text}: {name!r} is no address; write it like 127.0.0.1") from None
 
 
 def commissions(free_pairs: Iterable[str]) -> dict[str, FeeSchedule] | None:

@@ -119,9 +119,11 @@ class Engine:
 
     def next_due_ms(self) -> int | None:
         """When the next thing happens by itself: a step of the market, or a cancel taking effect."""
-        times = [time_ms for time_ms in (self.market.next_step_ms(), *(one[0] for one in self._cancels[:1]))
-                 if time_ms is not None]  # fmt: skip
-        return min(times, default=None)
+        step_ms = self.market.next_step_ms()
+        if not self._cancels:
+            return step_ms
+        cancel_ms = self._cancels[0][0]
+        return cancel_ms if step_ms is None else min(step_ms, cancel_ms)
 
     def _pass(self, time_ms: int) -> None:
         if self.passing is not None:

@@ -169,6 +169,30 @@ class FaultRule:
         }
 
 
+def checked_parameters(
+    kind: str, allowed: Mapping[str, tuple[type, bool]], params: Mapping[str, object]
+) -> dict[str, Any]:
+    """The parameters of a rule, if its kind takes them; ValueError says what is wrong. `allowed` as in `_PARAMS`."""
+    for name, value in params.items():
+        if name not in allowed:
+            raise ValueError(f"{kind} knows no parameter {name!r}; it takes {sorted(allowed) or 'none'}")
+        wanted = allowed[name][0]
+        if not isinstance(value, wanted) or (wanted is int and (isinstance(value, bool) or int(str(value)) < 0)):
+            raise ValueError(f"{kind}: {name} must be {wanted.__name__}, got {value!r}")
+    missing = [name for name, (_, needed) in allowed.items() if needed and name not in params]
+    if missing:
+        raise ValueError(f"{kind} needs {', '.join(missing)}")
+    return dict(params)
+
+
+def check_how_often(count: int | None, probability_ppm: int) -> None:
+    """ValueError where a rule could never strike, or more often than always."""
+    if not 0 <= probability_ppm <= 1_000_000:
+        raise ValueError("probability_ppm lies between 0 and 1000000")
+    if count is not None and count < 1:
+        raise ValueError("count is at least 1; leave it out for no end")
+
+
 class FaultRegistry:
     def __init__(self, seed: int = 1) -> None:
         self._random = Random(f"faults-{seed}")  # noqa: S311 (a market is not a secret)
@@ -190,22 +214,10 @@ class FaultRegistry:
     ) -> FaultRule:
         """Register a rule; ValueError says what is wrong with it."""
         kind = Kind(kind)
-        allowed = _PARAMS.get(kind, {})
-        for name, value in params.items():
-            if name not in allowed:
-                raise ValueError(f"{kind.value} knows no parameter {name!r}; it takes {sorted(allowed) or 'none'}")
-            wanted = allowed[name][0]
-            if not isinstance(value, wanted) or (wanted is int and (isinstance(value, bool) or int(str(value)) < 0)):
-                raise ValueError(f"{kind.value}: {name} must be {wanted.__name__}, got {value!r}")
-        missing = [name for name, (_, needed) in allowed.items() if needed and name not in params]
-        if missing:
-            raise ValueError(f"{kind.value} needs {', '.join(missing)}")
-        if not 0 <= probability_ppm <= 1_000_000:
-            raise ValueError("probability_ppm lies between 0 and 1000000")
-        if count is not None and count < 1:
-            raise ValueError("count is at least 1; leave it out for no end")
+        checked = checked_parameters(kind.value, _PARAMS.get(kind, {}), params)
+        check_how_often(count, probability_ppm)
         rule = FaultRule(self.next_id(), kind, method and method.upper(), path_prefix.lower(), key, count,
-                         probability_ppm, dict(params))  # fmt: skip
+                         probability_ppm, checked)  # fmt: skip
         self._rules[rule.id] = rule
         return rule
 

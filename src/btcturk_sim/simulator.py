@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from btcturk_sim.accounts import Account, Balance
 from btcturk_sim.api import Api, ApiOptions
@@ -32,7 +33,9 @@ from btcturk_sim.money import WIRE_DECIMALS, decimals_of
 from btcturk_sim.operations import Operations
 from btcturk_sim.record import Recorder
 
-_FIRST_USER_ID = 5_869_906
+#: More of one asset than there ever was of any: what is beyond is a slip of the hand.
+_AMOUNT_MAX: Final = Decimal(10**18)
+_FIRST_USER_ID: Final = 5_869_906
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def account(key: str, secret: str, balances: Mapping[str, str], ordinal: int = 0
             amount = Decimal(text)
         except InvalidOperation:
             amount = Decimal("NaN")
-        if not amount.is_finite() or amount < 0 or decimals_of(amount) > WIRE_DECIMALS:
+        if not amount.is_finite() or not 0 <= amount <= _AMOUNT_MAX or decimals_of(amount) > WIRE_DECIMALS:
             raise ConfigurationError(f"account {key}: {asset}={text} is not an amount; write it like TRY=1000.50")
         held[asset.upper()] = Balance(free=amount)
     return Account(key=key, secret=raw, user_id=_FIRST_USER_ID + ordinal, balances=held)
@@ -113,5 +116,7 @@ def parse_account(text: str, ordinal: int = 0) -> Account:
         asset, equals, amount = item.partition("=")
         if not equals or not asset.isalnum():
             raise ConfigurationError(f"account {key}: {item!r} is not ASSET=AMOUNT; write it like TRY=1000")
-        balances[asset] = amount
+        if asset.upper() in balances:
+            raise ConfigurationError(f"account {key}: {asset.upper()} is given twice; keep one")
+        balances[asset.upper()] = amount
     return account(key, secret, balances, ordinal)

@@ -1,4 +1,4 @@
-"""The contract of `Exchange`, kept by BtcTurk's client and by the dry run around it.
+"""The contract of `Exchange`, kept by BtcTurk's client, by the dry run and the paper venue around it, and by replays.
 
 The client keeps it twice: against canned answers, and over real sockets against the local BtcTurk, which was written by
 another reader of the same documents.
@@ -25,8 +25,13 @@ from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.dry_run import DryRun
 from btcbot.adapters.metrics import NullMetrics
+from btcbot.adapters.paper.exchange import PaperExchange
+from btcbot.adapters.paper.records import MemoryRecords
+from btcbot.adapters.paper.venue import QuoteFillRules
 from btcbot.domain.account import Balance
 from btcbot.domain.permit import PermitScope
+
+PAPER_RULES = QuoteFillRules(maker=Decimal("0.0012"), taker=Decimal("0.0024"))
 
 
 class CannedVenue:
@@ -146,6 +151,7 @@ class TestDryRun(ExchangeContract):
             price=Decimal("3712281"),
             quantity=Decimal("0.0001"),
             writes_seen=lambda: venue.writes,
+            takes_orders=False,
             monotonic_ms=lambda: rig.clock.mono_ns // 1_000_000,
         )
 
@@ -171,3 +177,71 @@ def test_a_dry_run_keeps_no_way_to_a_write() -> None:
 def test_a_dry_runs_stamps_never_repeat_while_the_clock_stands(count: int) -> None:
     exchange, _, _ = dry()
     assert [exchange.take_stamp() for _ in range(count)] == [NOW_MS + n for n in range(count)]
+
+
+def on_paper(*, has_key: bool = False) -> tuple[PaperExchange, Rig, CannedVenue]:
+    rig, venue = live(has_key=has_key)
+    exchange = PaperExchange(
+        rig.client,
+        MemoryRecords({"TRY": Decimal(1000)}),
+        PAPER_RULES,
+        clock=rig.clock,
+        log=structlog.wrap_logger(None, processors=[rig.log]),
+        read_trades=lambda symbol: (),
+    )
+    exchange.instruments()
+    return exchange, rig, venue
+
+
+class TestPaper(ExchangeContract):
+    """Its orders are taken, by itself: `writes_seen` counts what reached the venue behind it."""
+
+    def make(self) -> ExchangeRig:
+        exchange, rig, venue = on_paper()
+        return ExchangeRig(
+            exchange=exchange,
+            scope=PermitScope.SIMULATION,
+            symbol="BTCTRY",
+            price=Decimal("3712281"),
+            quantity=Decimal("0.0001"),
+            writes_seen=lambda: venue.writes,
+            monotonic_ms=lambda: rig.clock.mono_ns // 1_000_000,
+        )
+
+
+def test_paper_keeps_no_way_to_a_write_at_the_real_venue() -> None:
+    """I13, as for a dry run, with or without a key in the client that it is made from."""
+    exchange, rig, venue = on_paper(has_key=True)
+    kept = {
+        value.__name__
+        for value in vars(exchange).values()
+        if callable(value) and getattr(value, "__self__", None) is rig.client
+    }
+    assert kept == {"venue_time_ms", "estimated_time_ms", "instruments", "quotes", "health", "close"}
+    assert not any(value is rig.client for value in vars(exchange).values())
+    assert venue.writes == 0
+
+
+class TestReplayedQuotes(ExchangeContract):
+    def make(self) -> ExchangeRig:
+        pytest.importorskip("polars")
+        from btcbot.adapters.paper.replay import ReplayQuoteVenue
+        from btcbot.adapters.replay.clock import ReplayClock
+        from btcbot.adapters.replay.tables import quotes_of
+
+        (instrument,) = Rig(CannedVenue()).client.instruments().values()
+        clock = ReplayClock(NOW_MS)
+        quotes = quotes_of("BTCTRY", [(NOW_MS, Decimal(3712281), Decimal(1), Decimal(3715990), Decimal(1))])
+        venue = ReplayQuoteVenue(
+            clock, {"BTCTRY": quotes}, {}, {"BTCTRY": instrument}, {"TRY": Decimal(1000)}, PAPER_RULES
+        )
+        venue.play_to(NOW_MS)
+        return ExchangeRig(
+            exchange=venue,
+            scope=PermitScope.VENUE,
+            symbol="BTCTRY",
+            price=Decimal("3712281"),
+            quantity=Decimal("0.0001"),
+            writes_seen=lambda: len(venue.open_orders()),
+            monotonic_ms=lambda: clock.monotonic_ns() // 1_000_000,
+        )

@@ -1,21 +1,28 @@
-"""The contract of `MarketFeed`, kept by BtcTurk's client over real sockets and by the simulation's without any."""
+"""The contract of `MarketFeed`, kept by BtcTurk's client over real sockets and by the simulation's without any.
+
+The feed of paper is around the client's, and keeps it too.
+"""
 
 from __future__ import annotations
 
 import base64
-import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from random import Random
+from typing import ClassVar
 
+import pytest
 import structlog
 from tests.contract.market_feed import NOWHERE, SYMBOL, FeedContract, FeedRig
+from tests.contract.test_exchanges import on_paper
 from tests.unit.btcturk.support import signer
 
 from btcbot.adapters.btcturk.feed import BtcturkWsClient
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.metrics import MemoryMetrics
+from btcbot.adapters.paper.feed import PaperFeed, TapeFeed
 from btcbot.testing.in_process_feed import InProcessFeed
 from btcbot.testing.manual_clock import ManualClock
 from btcbot.testing.points import Points
@@ -46,13 +53,23 @@ class TestInProcess(FeedContract):
         )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def venue_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One local BtcTurk for every test over sockets: they come after each other, and nothing of one matters later."""
+    folder = tmp_path_factory.mktemp("venue")
+    TestOverSockets.credentials = credentials = Credentials(folder)
+    accounts = write_private(folder / "accounts", credentials.account_line({"TRY": Decimal(10_000)}))
+    with Simulator(folder, ["--accounts", str(accounts), "--symbols", SYMBOL, "--limits", "off"]) as venue:
+        TestOverSockets.venue = venue
+        yield
+
+
 class TestOverSockets(FeedContract):
+    venue: ClassVar[Simulator]
+    credentials: ClassVar[Credentials]
+
     def make(self) -> FeedRig:
-        folder = tempfile.TemporaryDirectory(prefix="feed-")
-        path = Path(folder.name)
-        credentials = Credentials(path)
-        accounts = write_private(path / "accounts", credentials.account_line({"TRY": Decimal(10_000)}))
-        venue = Simulator(path, ["--accounts", str(accounts), "--symbols", SYMBOL, "--limits", "off"])
+        venue, credentials = self.venue, self.credentials
         venue.control("/market", symbol=SYMBOL, price="1000000")
         feed = BtcturkWsClient(
             venue.ws_url,
@@ -62,10 +79,6 @@ class TestOverSockets(FeedContract):
             log=structlog.wrap_logger(None, processors=[structlog.testing.LogCapture()]),
             signer=signer(credentials.key, credentials.secret_file.read_text().strip()),
         )
-
-        def close() -> None:
-            venue.close()
-            folder.cleanup()
 
         return FeedRig(
             feed=feed,
@@ -81,5 +94,15 @@ class TestOverSockets(FeedContract):
             ),
             abort=lambda: venue.control("/feed", kind="socket_aborted"),
             pause=time.sleep,
-            close=close,
+            close=lambda: None,
         )
+
+
+class TestPaperOverSockets(TestOverSockets):
+    """What the venue tells of a real account passes through, should there ever be one."""
+
+    def make(self) -> FeedRig:
+        rig = super().make()
+        assert isinstance(rig.feed, TapeFeed)
+        exchange, _, _ = on_paper()
+        return replace(rig, feed=PaperFeed(rig.feed, exchange, SystemClock()))

@@ -34,11 +34,30 @@ def test_an_unknown_option_is_refused_in_one_line() -> None:
     assert done.stderr.splitlines() == ["judges: No such option '--fast'."]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ccxt", "kraken"], "'kraken' is not one of 'btcturk-api', 'ccxt', 'signing'"),
+        ([""], "'' is not one of 'btcturk-api', 'ccxt', 'signing'"),
+        (["--write-vectors=yes"], "Option '--write-vectors' does not take a value"),
+        (["--write-vectors", "ccxt"], "--write-vectors goes without judges; give one or the other"),
+    ],
+)
+def test_other_wrong_input_is_refused_in_one_line(arguments: list[str], said: str) -> None:
+    done = judged(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("judges: ")
+    assert said in line
+
+
 def test_an_environment_without_the_clients_says_how_to_make_one() -> None:
     assert importlib.util.find_spec("ccxt") is None, "clients of others are no part of this environment"
     done = judged()
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["judges: btcturk-api, ccxt not installed here; run: make judges"]
+    assert done.stderr.splitlines() == [
+        "judges: btcturk-api, ccxt, empyrical-reloaded not installed here; run: make judges"
+    ]
 
 
 def test_what_is_missing() -> None:

@@ -14,6 +14,7 @@ from btcbot.domain.orders import IN_DOUBT
 from btcbot.testing.bench import Bench
 from btcbot.testing.chaos_proxy import ChaosProxy, Cut, Trouble
 from btcbot.testing.rig import BotProcess, time_of, wait_until
+from btcbot.testing.staged_run import Stage
 from proof import network
 
 pytestmark = pytest.mark.slow
@@ -166,6 +167,17 @@ def test_a_feed_that_fails_and_is_well_again(name: str, tmp_path: Path) -> None:
     told = network.tell(story, tmp_path)
 
     assert told.failures == []
+
+
+def test_a_stage_gives_the_feed_a_quicker_heartbeat(busy: Bench, feed: ChaosProxy) -> None:
+    """With pings every half second, silence is noticed long before the ten seconds as shipped."""
+    busy.cycle_seconds = 0.5
+    bot = busy.start_bot(stage=Stage(limits_factor=0, busy_seed=7, feed_factor=0.1), BTCTURK_WS_URL=feed.ws_url)
+    told = Told(bot)
+    told.wait_for("feed_logged_in")
+    hushed_ms = time.time_ns() // 1_000_000
+    assert feed.hush() == 1
+    assert time_of(told.wait_for("feed_disconnected")) - hushed_ms < 4_500
 
 
 def test_orders_in_trouble_while_the_feed_is_well(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ REST tells it, level by level; what happened to our account must be told, or sai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,12 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-import structlog
+from tests.feed_watcher import FeedWatcher
 
-from btcbot.adapters.btcturk.feed import BtcturkWsClient
 from btcbot.adapters.btcturk.feed_actions import FeedTiming
 from btcbot.adapters.btcturk.signing import Signer
-from btcbot.adapters.clock import SystemClock
-from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.config.secrets import Secret
-from btcbot.domain.feed import AccountEvent, AccountEventKind, FeedView
+from btcbot.domain.feed import AccountEventKind, FeedView
 from btcbot.testing.rig import Credentials, Simulator, write_private
 
 SYMBOLS = ("BTCTRY", "ETHTRY")
@@ -102,42 +99,18 @@ def venue(running: Venue) -> Iterator[Venue]:
     running.simulator.clear_faults()
 
 
-class Watcher:
+class Watcher(FeedWatcher):
     """A client of the feed, and all that it told."""
 
     def __init__(self, venue: Venue) -> None:
+        super().__init__(venue.simulator.ws_url, SYMBOLS, signer=venue.signer, timing=QUICK)
         self.venue = venue
-        self.metrics = MemoryMetrics()
-        self.log = structlog.testing.CapturingLogger()
-        self.feed = BtcturkWsClient(
-            venue.simulator.ws_url,
-            SYMBOLS,
-            clock=SystemClock(),
-            metrics=self.metrics,
-            log=self.log,
-            signer=venue.signer,
-            timing=QUICK,
-            random=lambda: 0.0,
-        )
-        self.events: list[AccountEvent] = []
-        self.lost = 0
 
     def view(self) -> FeedView:
-        view = self.feed.view()
-        self.events += view.events
-        self.lost += view.has_lost_events
+        view = super().view()
         for book in view.books.values():
             assert all(top.bid < top.ask for top in book.tops)
         return view
-
-    def until(self, holds: Callable[[FeedView], object], seconds: float = 15.0) -> FeedView:
-        over_at = time.monotonic() + seconds
-        while True:
-            view = self.view()
-            if holds(view):
-                return view
-            assert time.monotonic() < over_at, f"it did not come to pass: {view} {self.log.calls[-5:]}"
-            time.sleep(0.005)
 
     def until_all_is_well(self) -> FeedView:
         return self.until(lambda view: len(view.books) == len(SYMBOLS) and view.is_logged_in)

@@ -34,6 +34,53 @@ def test_a_buy_and_a_sell_while_a_list_lags(rig, path, kind, lag_ms):
     assert rig.statuses() == [OrderStatus.FILLED, OrderStatus.FILLED]
 
 
+@pytest.mark.parametrize("wrong_s", [-3_600, -120, -30, 30, 3_600])
+def test_our_clock_is_set_right_while_every_list_lags(make_rig, wrong_s):
+    """A booked trade is told no more for a while, which a clock that was behind takes for long."""
+    rig = make_rig(SETTLE_HORIZON_SECONDS="30")
+    rig.cycle()
+    rig.cycle_seconds = 2.0
+    rig.venue.human_orders("buy", "BTCTRY", *TAKING[1:])
+    rig.cycle(2)
+    rig.venue.fault("lag", "GET", "/api/v1", count=None, lag_ms=20_000)
+    rig.clock.step(wrong_s)
+    rig.cycle()
+    assert {difference.asset for difference in rig.store.discrepancies()} == {"BTC", "TRY"}
+    rig.clock.set_right()
+    rig.cycle(6)
+    assert rig.state() is not TradingState.FROZEN
+    rig.heal()
+    assert rig.faults() == []
+
+
+def test_a_crash_between_two_equal_trades_does_not_make_two_differences_one(make_rig):
+    """The same purchase twice, each told no more for a while: the second difference is as large, and not as old."""
+    rig = make_rig(SETTLE_HORIZON_SECONDS="30")
+    rig.cycle()
+    rig.cycle_seconds = 2.0
+    rig.venue.human_orders("buy", "BTCTRY", *TAKING[1:])
+    rig.cycle(2)
+    rig.venue.fault("lag", "GET", "/api/v1", count=None, lag_ms=20_000)
+    rig.cycle()
+    first = rig.store.discrepancies()
+    rig.venue.clear_faults()
+    rig.venue.fault("html_before", "GET", "/api/v1/openOrders", count=None, status=503)
+    rig.wait(40)
+    rig.venue.human_orders("buy", "BTCTRY", *TAKING[1:])
+    rig.cycle(2)  # the trade is booked, and nothing can be compared
+    rig.crash()
+    rig.start()
+    rig.venue.clear_faults()
+    rig.venue.fault("lag", "GET", "/api/v1", count=None, lag_ms=20_000)
+    rig.cycle()
+    second = rig.store.discrepancies()
+    assert [each.amount for each in second] == [each.amount for each in first]
+    rig.cycle(4)
+    assert rig.state() is not TradingState.FROZEN
+    rig.heal()
+    assert rig.faults() == []
+
+
 @pytest.mark.parametrize("lag_ms", [12_000, 25_000])
 @pytest.mark.parametrize("path", LISTS.values(), ids=LISTS)
 def test_a_resting_order_is_filled_by_and_by_while_a_list_lags(rig, path, lag_ms):
@@ -116,3 +163,23 @@ def test_a_listing_for_one_order_in_doubt_shows_another_that_is_done(rig):
     rig.heal()
     assert rig.statuses() == [OrderStatus.FILLED, OrderStatus.NOT_PLACED]
     assert rig.faults() == []
+
+
+@pytest.mark.parametrize("step_s", [0, 120])
+def test_a_filled_order_in_a_lagging_list_halts_nobody_whatever_becomes_of_our_clock(make_rig, step_s):
+    """How long the list lags is a matter of the venue's time: setting our own clock makes no list older."""
+    rig = make_rig(SETTLE_HORIZON_SECONDS="30")
+    rig.cycle()
+    rig.cycle_seconds = 2.0
+    rig.wish("buy", "0.0005", "1000000")
+    rig.cycle(15)
+    rig.venue.fault("lag", "GET", "/api/v1/openOrders", count=None, lag_ms=20_000)
+    rig.venue.price("BTCTRY", "998000")
+    rig.wait(1)
+    rig.cycle()
+    assert rig.order().status is OrderStatus.FILLED
+
+    rig.clock.step(step_s)
+    rig.cycle()
+
+    assert rig.state() is not TradingState.HALTED

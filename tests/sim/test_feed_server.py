@@ -1,82 +1,27 @@
 """The feed of the real program on a real socket, listened to by a client that somebody else wrote."""
 
-import base64
-import hmac
 import json
-import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
-from contextlib import ExitStack, closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from decimal import Decimal
 from http.client import HTTPConnection
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from tests.sim.feed_client import NaiveBook
+from tests.sim.program import KEY, program, sign
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.sync.client import connect
 from websockets.uri import parse_uri
 
-KEY, SECRET = "PROCESS", b"a secret of some length"
-ACCOUNT = f"{KEY}:{base64.b64encode(SECRET).decode()}:TRY=10000000,BTC=2"
 BEFORE, AFTER = ("--assume", "user-events-lag-ms=0"), ("--assume", "user-events-lag-ms=400")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parent / "../../src"), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-class Program:
-    def __init__(self, process):
-        self.process = process
-        self.addresses = json.loads(process.stdout.readline())
-        self._stamp = 0
-
-    def listen(self, **options):
-        """A connection without compression and without a heartbeat of its own."""
-        return connect(self.addresses["ws"], ping_interval=None, **({"compression": None} | options))
-
-    def control(self, method, path, body=None):
-        request = urllib.request.Request(
-            self.addresses["control"] + path, method=method, data=body and json.dumps(body).encode()
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    def order(self, side, quantity, price):
-        """The data of the answer, and when it came."""
-        self._stamp = stamp = max(time.time_ns() // 1_000_000, self._stamp + 1)
-        headers = {"X-PCK": KEY, "X-Stamp": str(stamp), "X-Signature": sign(str(stamp)),
-                   "Content-Type": "application/json"}  # fmt: skip
-        body = {"pairSymbol": "BTCTRY", "orderType": side, "orderMethod": "limit", "quantity": quantity, "price": price}
-        with closing(HTTPConnection(urlsplit(self.addresses["rest"]).netloc, timeout=10)) as connection:
-            connection.request("POST", "/api/v1/order", json.dumps(body), headers)
-            response = connection.getresponse()
-            assert response.status == 200, response.read()
-            return json.loads(response.read())["data"], time.monotonic()
-
-
-def sign(nonce):
-    return base64.b64encode(hmac.digest(SECRET, (KEY + nonce).encode(), "sha256")).decode()
-
-
-@contextmanager
-def program(*arguments, limits="off"):
-    command = [sys.executable, "-m", "btcturk_sim", "serve", "--account", ACCOUNT, "--limits", limits, *arguments]
-    with subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield Program(process)
-        finally:
-            if process.poll() is None:
-                process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -285,17 +230,22 @@ def closed_by_the_other_side(socket):
         return ended
 
 
-@pytest.mark.slow
-def test_a_ping_every_15_seconds_and_the_end_for_who_does_not_answer(served):
+def live_without_pongs(one):
+    """(how a client that answers no ping ended, after how long, when pings came, whether another one still hears)."""
     started = time.monotonic()
-    with served.listen() as deaf, served.listen() as awake:
+    with one.listen() as deaf, one.listen() as awake:
         pings = deafen(deaf)
         ended = closed_by_the_other_side(deaf)
-        assert (type(ended), ended.rcvd.code, ended.rcvd.reason) == (ConnectionClosedOK, 1000, "")
-        assert 45.2 < time.monotonic() - started < 46.5
-        assert [round((at - started) / 15, 1) for at in pings] == [1.0, 2.0, 3.0]
+        lived_s = time.monotonic() - started
         join(awake, "obdiff")
-        assert next_of(awake, 431)["PS"] == "BTCTRY"
+        return ended, lived_s, [at - started for at in pings], next_of(awake, 431)["PS"] == "BTCTRY"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_pongs():
+    """It takes 45 seconds: a program of its own bears it while the other tests run."""
+    with ThreadPoolExecutor(1) as beside, program("--symbols", "BTCTRY") as one:
+        yield beside.submit(live_without_pongs, one)
 
 
 def test_pings_of_a_client_are_answered(fresh):
@@ -436,3 +386,12 @@ def test_money_of_the_feed_is_that_of_the_books(fresh):
         assert -Decimal(trade["fee"]) == Decimal(booked["fee"])
         assert -Decimal(trade["tax"]) == Decimal(booked["tax"])
         assert -Decimal(trade["amount"]) == Decimal(booked["quantity"])
+
+
+@pytest.mark.slow
+def test_a_ping_every_15_seconds_and_the_end_for_who_does_not_answer(without_pongs):
+    ended, lived_s, pings_s, awake_hears = without_pongs.result()
+    assert (type(ended), ended.rcvd.code, ended.rcvd.reason) == (ConnectionClosedOK, 1000, "")
+    assert 45.2 < lived_s < 46.5
+    assert [round(at_s / 15, 1) for at_s in pings_s] == [1.0, 2.0, 3.0]
+    assert awake_hears

@@ -2,85 +2,20 @@
 
 import base64
 import gzip
-import hmac
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
+from tests.sim.program import ENVIRONMENT, KEY, program, run
 
-SRC = Path(__file__).parent / "../../src"
-KEY, SECRET = "PROCESS", b"a secret of some length"
-ACCOUNT = f"{KEY}:{base64.b64encode(SECRET).decode()}:TRY=10000000,BTC=2"
-COMMAND = [sys.executable, "-m", "btcturk_sim"]
 HEAVY = "import sys, btcturk_sim.cli; print([name in sys.modules for name in ('aiohttp', 'msgspec')])"
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(SRC), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def run(*arguments):
-    """The program's (exit code, stdout, stderr) when it is expected to end by itself."""
-    done = subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=20)
-    return done.returncode, done.stdout, done.stderr
-
-
-class Program:
-    def __init__(self, process):
-        self.process = process
-        self.addresses = json.loads(process.stdout.readline())
-        self._stamp = 0
-        self._stamping = threading.Lock()
-
-    def connect(self, where="rest"):
-        return http.client.HTTPConnection(urlsplit(self.addresses[where]).netloc, timeout=10)
-
-    def signed(self):
-        """Headers for one request that is sent now: a stamp ages, and none is used twice, by whatever thread."""
-        with self._stamping:
-            self._stamp = max(time.time_ns() // 1_000_000, self._stamp + 1)
-            stamp = str(self._stamp)
-        signed = base64.b64encode(hmac.digest(SECRET, (KEY + stamp).encode(), "sha256")).decode()
-        return {"X-PCK": KEY, "X-Stamp": stamp, "X-Signature": signed, "Content-Type": "application/json"}
-
-    def send(self, method, path, body=None, *, connection=None, headers=None):
-        """The raw response, its body read."""
-        every = self.signed()
-        with closing(connection or self.connect()) as used:
-            used.request(method, path, body and json.dumps(body), every | (headers or {}))
-            response = used.getresponse()
-            response.content = response.read()
-            return response
-
-    def control(self, method, path, body=None):
-        request = urllib.request.Request(
-            self.addresses["control"] + path, method=method, data=body and json.dumps(body).encode()
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    def orders(self):
-        return self.control("GET", "/state")["accounts"][KEY]["orders"]
-
-
-@contextmanager
-def program(*arguments):
-    command = [*COMMAND, "serve", "--account", ACCOUNT, "--limits", "off", *arguments]
-    with subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield Program(process)
-        finally:
-            if process.poll() is None:
-                process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -329,19 +264,42 @@ def test_accounts_from_a_file_only_its_owner_can_read(tmp_path):
         (["--limits", "maybe"], "--limits maybe: use real, real-ip, scaled=N"),
         (["--speed", "fast"], "--speed fast: give a number above 0"),
         (["--speed", "0"], "--speed 0: give a number above 0"),
+        (["--speed", "nan"], "--speed nan: give a number above 0"),
         (["--account", "KEY"], "account KEY: write KEY:SECRET:ASSET=AMOUNT"),
         (["--account", "KEY:!!:TRY=1"], "account KEY: the secret is not base64"),
         (["--account", "KEY:AAAA:TRY"], "account KEY: 'TRY' is not ASSET=AMOUNT"),
         (["--account", "KEY:AAAA:TRY=-1"], "account KEY: TRY=-1 is not an amount"),
+        (["--account", "KEY:AAAA:TRY=1e99"], "account KEY: TRY=1e99 is not an amount"),
+        (["--account", "KEY:AAAA:TRY=1,BTC=1,TRY=2"], "account KEY: TRY is given twice; keep one"),
         (["--account", "KEY:AAAA", "--account", "KEY:BBBB"], "account KEY is given twice"),
         (["--accounts", "/nowhere/accounts"], "--accounts /nowhere/accounts: No such file or directory"),
         (["--market", "/nowhere"], "--market /nowhere: no such folder"),
         (["--symbols", "FOO"], "'FOO' is not a pair this exchange can list"),
         (["--record", "/nowhere/file"], "--record /nowhere/file: No such file or directory"),
-        (["--cancel-lag-ms", "-1"], "--cancel-lag-ms -1: give milliseconds, 0 or more"),
+        (["--cancel-lag-ms", "-1"], "--cancel-lag-ms -1: give milliseconds, from 0 to 86400000"),
+        (["--cancel-lag-ms", "soon"], "'soon' is not a valid integer"),
+        (["--transactions-lag-ms", "-1"], "--transactions-lag-ms -1: give milliseconds, from 0 to 86400000"),
+        (["--just-filled-ms", "86400001"], "--just-filled-ms 86400001: give milliseconds, from 0 to 86400000"),
+        (["--nonce", "loose"], "'loose' is not one of 'windowed', 'strict'"),
+        (["--client-ids", "any"], "'any' is not one of 'repeatable', 'unique'"),
+        (["--spread-bps", "0"], "--spread-bps 0: give a number above 0, at most 10000"),
+        (["--spread-bps", "10001"], "--spread-bps 10001: give a number above 0, at most 10000"),
+        (["--depth-try", "much"], "--depth-try much: give a number above 0"),
+        (["--error-401", "2020"], "'2020' is not one of 'current', '2019'"),
+        (["--decimal-separator", ";"], "';' is not one of 'dot', 'comma'"),
+        (["--trades-max", "0"], "0 is not in the range x>=1"),
+        (["--unauthorized-max", "-1"], "-1 is not in the range x>=0"),
+        (["--unauthorized-block-ms", "-1"], "-1 is not in the range x>=0"),
+        (["--seed", "x"], "'x' is not a valid integer"),
+        (["--limit-only", "x"], "'X' is not a pair this exchange can list"),
         (["--limit-only", "ADATRY"], "--limit-only ADATRY: not listed; name some of BTCTRY"),
         (["--at-end", "never"], "'never' is not one of"),
         (["--port", "70000"], "70000 is not in the range"),
+        (["--graph-port", "-1"], "-1 is not in the range"),
+        (["--control-port", "x"], "'x' is not a valid integer"),
+        (["--ws-port", "70000"], "70000 is not in the range"),
+        (["--sped", "2"], "No such option '--sped'. (Did you mean one of: "),
+        (["BTCTRY"], "unexpected extra argument (BTCTRY)"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_2(arguments, says):
@@ -349,6 +307,13 @@ def test_bad_input_is_one_clear_line_and_exit_2(arguments, says):
     assert (code, out) == (2, "")
     assert said.count("\n") == 1
     assert says in said
+
+
+def test_an_unknown_command_is_one_clear_line_and_none_is_help():
+    assert run("sevre") == (2, "", "btcturk-sim: No such command 'sevre'. Did you mean 'serve'?\n")
+    code, out, said = run()
+    assert (code, out) == (2, "")
+    assert said.startswith("Usage: btcturk-sim")
 
 
 def test_version_and_help_answer_at_once():

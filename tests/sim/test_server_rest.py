@@ -6,7 +6,8 @@ import time
 from decimal import Decimal
 
 import pytest
-from tests.sim.test_server import KEY, LIMIT, program, run
+from tests.sim.program import KEY, program, run
+from tests.sim.test_server import LIMIT
 
 BALANCES = "/api/v1/users/balances"
 
@@ -147,7 +148,14 @@ def test_the_open_questions_can_be_listed():
         (["--assume", "nonce=none"], "nonce=none: answer windowed or strict"),
         (["--permissions", "X=trade"], "--permissions X=trade: there is no account X; give it with --account"),
         (["--account", "X:AAAA", "--permissions", "X=withdraw"], "'withdraw' is no permission of a key; there are"),
+        (["--account", "X:AAAA", "--permissions", "X="], "--permissions X=: name at least one; without the option X"),
         (["--addresses", "127.0.0.1"], "--addresses 127.0.0.1: write KEY=NAME,NAME"),
+        (["--addresses", "X=127.0.0.1"], "--addresses X=127.0.0.1: there is no account X; give it with --account"),
+        (["--account", "X:AAAA", "--addresses", "X=here"], "--addresses X=here: 'here' is no address"),
+        (["--pairs", "0"], "0 is not in the range x>=1"),
+        (["--history-bars", "-1"], "-1 is not in the range 0<=x<=1051200"),
+        (["--history-bars", "1051201"], "1051201 is not in the range 0<=x<=1051200"),
+        (["--assume", "trades-max=0"], "trades-max=0: give a whole number from 1 to 1000000000"),
         (["--free-pairs", "FOO"], "'FOO' is not a pair this exchange can list"),
         (["--free-pairs", "ADATRY"], "--free-pairs ADATRY: not listed; name some of BTCTRY"),
         (["--fee-level", "9"], "9 is not in the range"),

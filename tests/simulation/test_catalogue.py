@@ -32,6 +32,8 @@ PLACES = {
     Endpoint.ORDER_BOOK: "GET /api/v2/orderbook",
     Endpoint.EXCHANGE_INFO: "GET /api/v2/server/exchangeinfo",
     Endpoint.SERVER_TIME: "GET /api/v2/server/time",
+    Endpoint.PUBLIC_TRADES: "GET /api/v2/trades",
+    Endpoint.CHARTS: "GET /v1/klines/history",
 }
 
 

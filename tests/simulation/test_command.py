@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from btcbot.cli import root
+from btcbot.cli import main, root
 
 
 def test_the_last_line_is_json() -> None:
@@ -29,11 +30,35 @@ def test_only_some_faults() -> None:
     assert json.loads(told.output.splitlines()[-1])["faults"].keys() == {"lost_after", "status_before"}
 
 
-def test_a_fault_that_nobody_knows() -> None:
-    told = CliRunner().invoke(root, ["simulate", "1", "--only", "rain"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["1", "--only", "rain"], "--only: there is no fault «rain»; «--only help» lists them"),
+        (["1", "--only", "lost_after,crsh"], "--only: there is no fault «crsh»; did you mean crash?"),
+        (["1", "--only", ","], "--only: name at least one fault; «--only help» lists them"),
+        ([], "Missing argument 'SEED'"),
+        (["many"], "'many' is not a valid integer"),
+        (["1", "2"], "unexpected extra argument (2)"),
+        (["1", "--count", "0"], "0 is not in the range x>=1"),
+        (["1", "--cycles", "0"], "0 is not in the range 1<=x<=10000"),
+        (["1", "--workers", "257"], "257 is not in the range 1<=x<=256"),
+        (["1", "--save", __file__], "is a file"),
+        (["1", "--trce"], "No such option '--trce'. Did you mean '--trace'?"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["btcbot", "simulate", *arguments])
 
-    assert told.exit_code != 0
-    assert "rain" in str(told.exception)
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    assert told.err.startswith("btcbot: ")
+    assert told.err.count("\n") == 1
+    assert said in told.err
 
 
 def test_the_catalogue_and_what_it_lacks() -> None:

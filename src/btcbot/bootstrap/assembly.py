@@ -5,7 +5,7 @@ A live run, a dry run, paper, a backtest and a replay are told apart by their `S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +13,20 @@ import msgspec
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.meaning import QUOTE_ASSET, fee_rates, risk_limits, trust_limits
 from btcbot.cycle import Cycle, Services
-from btcbot.ports import Clock, Exchange, KillSwitch, Log, MarketFeed, Metrics, ReleasableLock, StateStore, StopSignal
+from btcbot.errors import ConfigurationError
+from btcbot.ports import (
+    BarSource,
+    Clock,
+    Exchange,
+    KillSwitch,
+    Log,
+    MarketFeed,
+    Metrics,
+    ReleasableLock,
+    SignalSource,
+    StateStore,
+    StopSignal,
+)
 from btcbot.profiles import Profile
 from btcbot.services.accounting import AccountingService
 from btcbot.services.execution import ExecutionService
@@ -25,17 +38,21 @@ from btcbot.services.order_lifecycle import OrderLifecycle
 from btcbot.services.portfolio import PortfolioService
 from btcbot.services.risk import RiskService
 from btcbot.services.self_check import Check, SelfCheckService
+from btcbot.services.signals import SignalService
 from btcbot.services.startup_recovery import StartupRecoveryService
 from btcbot.services.strategy import StrategyService
 from btcbot.services.sweep import SweepService
-from btcbot.strategies.base import Strategy
+from btcbot.strategies.base import Strategy, UsesSignals
 
 if TYPE_CHECKING:
     from btcbot.config.settings import Settings
 
 
 class Sockets(msgspec.Struct, frozen=True, kw_only=True):
-    """What is plugged in. `gate_policy` says what the gates are to demand, `checks` what the self-check looks at."""
+    """What is plugged in. `gate_policy` says what the gates are to demand, `checks` what the self-check looks at.
+
+    A strategy that asks for signals gets those of `signals`, else they are computed over what `bars` gives.
+    """
 
     store: StateStore
     exchange: Exchange
@@ -48,15 +65,28 @@ class Sockets(msgspec.Struct, frozen=True, kw_only=True):
     lock: ReleasableLock
     checks: Mapping[str, Check]
     feed: MarketFeed | None = None
+    signals: SignalSource | None = None
+    bars: BarSource | None = None
 
 
 def assemble(
-    settings: Settings, profile: Profile, strategy: Strategy, *, mode: str, book_id: str, sockets: Sockets
+    settings: Settings,
+    profile: Profile,
+    strategy: Strategy,
+    *,
+    mode: str,
+    book_id: str,
+    sockets: Sockets,
+    symbols: Sequence[str] | None = None,
+    quote_asset: str = QUOTE_ASSET,
 ) -> Bot:
-    """The service graph, top-down as the cycle uses it. Starts the feed, where there is one."""
+    """The service graph, top-down as the cycle uses it. Starts the feed, where there is one.
+
+    `symbols` None: those of the settings.
+    """
     store, exchange, clock = sockets.store, sockets.exchange, sockets.clock
     metrics, log = sockets.metrics, sockets.log
-    symbols = settings.symbols
+    symbols = settings.symbols if symbols is None else symbols
     horizon_ms = settings.settle_horizon_seconds * 1000
     gatekeeper = Gatekeeper(sockets.gate_policy, store, exchange, sockets.kill_switch, sockets.lock, clock)
     lifecycle = OrderLifecycle(
@@ -91,7 +121,7 @@ def assemble(
         book_id=book_id,
         configured_rates=fee_rates(settings),
         settle_horizon_ms=horizon_ms,
-        quote_asset=QUOTE_ASSET,
+        quote_asset=quote_asset,
         adopt_unknown=lifecycle.adopt_unknown,
     )
     portfolio = PortfolioService(exchange)
@@ -112,7 +142,9 @@ def assemble(
             store, exchange, clock, metrics, portfolio, accounting, execution, lifecycle, market_data
         ),
         market_data=market_data,
-        strategy=StrategyService(strategy, symbols, QUOTE_ASSET, settings.try_cash_target),
+        strategy=StrategyService(
+            strategy, symbols, quote_asset, settings.try_cash_target, _signals(settings, strategy, symbols, sockets)
+        ),
         risk=RiskService(risk_limits(settings), store, metrics, log),
         execution=execution,
         accounting=accounting,
@@ -120,7 +152,7 @@ def assemble(
             enabled=settings.sweep_enabled,
             cash_target=settings.target_try,
             offset_bps=settings.offset_bps,
-            quote_asset=QUOTE_ASSET,
+            quote_asset=quote_asset,
         ),
         gatekeeper=gatekeeper,
         self_check=SelfCheckService(sockets.checks, store, clock, log),
@@ -128,4 +160,16 @@ def assemble(
         feed=feed_service,
     )
     cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols, settings.cycles_kept)
-    return Bot(cycle, services, store, exchange, sockets.lock, clock, mode)
+    return Bot(cycle, services, store, exchange, sockets.lock, clock, mode, sockets.bars)
+
+
+def _signals(settings: Settings, strategy: Strategy, symbols: Sequence[str], sockets: Sockets) -> SignalSource | None:
+    """What a strategy that asks for signals gets them from; for another one nothing is computed."""
+    if sockets.signals is not None or sockets.bars is None or not isinstance(strategy, UsesSignals):
+        return sockets.signals
+    interval_ms = settings.bar_interval_seconds * 1000
+    wanted = strategy.signals()
+    try:
+        return SignalService(sockets.bars, wanted, symbols, interval_ms, sockets.clock, sockets.metrics, sockets.log)
+    except ValueError as error:
+        raise ConfigurationError(f"the signals of strategy {strategy.name}: {error}") from error

@@ -18,7 +18,7 @@ from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken, VenueUnavailable
 from btcbot.loop import Wait
-from btcbot.ports import Clock, Exchange, ReleasableLock, StateStore, StopSignal
+from btcbot.ports import BarSource, Clock, Exchange, ReleasableLock, StateStore, StopSignal
 
 CANCEL_ON_EXIT_SECONDS: Final = 4.0
 CANCEL_POLL_SECONDS: Final = 0.5
@@ -36,19 +36,21 @@ class Bot:
         lock: ReleasableLock,
         clock: Clock,
         mode: str,
+        bars: BarSource | None = None,
     ) -> None:
-        self._cycle = cycle
+        self.cycle = cycle
         self.services = services
         self.store = store
         self.exchange = exchange
         self.mode = mode
         self._lock = lock
         self._clock = clock
+        self._bars = bars
 
     def run_cycle(self, wake: Wake = Wake.TIME) -> CycleReport:
         """Run one cycle; every log line of it carries the cycle's id."""
-        with structlog.contextvars.bound_contextvars(cycle_id=cycle_id_of(self._cycle.next_number())):
-            return self._cycle.run(wake)
+        with structlog.contextvars.bound_contextvars(cycle_id=cycle_id_of(self.cycle.next_number())):
+            return self.cycle.run(wake)
 
     def waiting(self, stop: StopSignal) -> Wait | None:
         """How to wait between cycles: on the feed, or None where there is none."""
@@ -87,6 +89,8 @@ class Bot:
     def close(self) -> None:
         try:
             self.close_feed()
+            if self._bars is not None:
+                self._bars.close()
             self.exchange.close()
             self.store.close()
         finally:

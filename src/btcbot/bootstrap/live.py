@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from btcbot.adapters.btcturk import limits
@@ -20,6 +21,7 @@ from btcbot.bootstrap.meaning import (
     demand_tradable,
     feed_url,
     gate_policy,
+    graph_url,
     mode_of,
     signer_of,
     strategy_of,
@@ -37,10 +39,10 @@ from btcbot.bootstrap.purpose import (
 )
 from btcbot.config.secrets import key_fingerprint
 from btcbot.domain import money
-from btcbot.errors import VenueUnavailable
-from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StopSignal
+from btcbot.errors import Refused, VenueUnavailable
+from btcbot.ports import BarSource, Clock, Exchange, Log, MarketFeed, Metrics, StopSignal
 from btcbot.profiles import RUN, Profile
-from btcbot.strategies.base import Strategy
+from btcbot.strategies.base import Strategy, UsesSignals
 
 if TYPE_CHECKING:
     import httpx2
@@ -58,6 +60,7 @@ def build(
     profile: Profile = RUN,
     is_for_trading: bool = True,
     with_feed: bool = True,
+    with_journal: bool = False,
     quotas: Mapping[limits.Endpoint, tuple[limits.Quota, ...]] = limits.QUOTAS,
     transport: httpx2.BaseTransport | None = None,
     open_store: Callable[..., SqliteStore] = SqliteStore.open,
@@ -68,7 +71,8 @@ def build(
     """Take the locks, open the database, connect the parts. Raises Refused with one line when something forbids it.
 
     `is_for_trading` False is for an operator's single request: an old key may still cancel, explain and resume.
-    `with_feed` False is for a single cycle, which is over before a feed is of use.
+    `with_feed` False is for a single cycle, which is over before a feed is of use. `with_journal` records the cycles,
+    unless the settings do not want it.
     `quotas` other than the venue's own are for a local venue with other limits. The last five are seams for a test
     bench: `transport` None opens sockets, `strategy` None is the profile's, `feed` None is the one that the settings
     name.
@@ -81,8 +85,10 @@ def build(
         demand_key(settings)
         if is_for_trading:
             demand_young_key(settings, clock, log)
+    wisher = strategy or strategy_of(profile, settings)
     lock = acquire(settings.state_db_path, fingerprint if mode != "dry_run" else None)
     store: SqliteStore | None = None
+    bars: BarSource | None = None
     try:
         store = open_store(settings.state_db_path, metrics=metrics)
         identity = bind(store, mode, venue_host(settings.btcturk_base_url), fingerprint, clock)
@@ -115,6 +121,17 @@ def build(
                 log=log,
                 venue_time_ms=client.estimated_time_ms,
             )
+        if is_for_trading and isinstance(wisher, UsesSignals):
+            bars = live_bars(
+                settings,
+                client.venue_time_ms,
+                clock=clock,
+                stop=stop,
+                metrics=metrics,
+                log=log,
+                quotas=quotas,
+                transport=transport,
+            )
         sockets = Sockets(
             store=store,
             exchange=exchange,
@@ -127,9 +144,14 @@ def build(
             lock=lock,
             checks=self_checks(store, settings.state_db_path),
             feed=feed,
+            bars=bars,
         )
-        wisher = strategy or strategy_of(profile, settings)
-        return assemble(settings, profile, wisher, mode=mode, book_id=identity.book_id, sockets=sockets)
+        put_together = assemble
+        if with_journal and settings.journal:
+            from btcbot.bootstrap.journal import assemble_on_record
+
+            put_together = partial(assemble_on_record, image=store.image)
+        return put_together(settings, profile, wisher, mode=mode, book_id=identity.book_id, sockets=sockets)
     except BaseException:
         if store is not None:
             store.close()
@@ -160,6 +182,44 @@ def live_feed(
         return venue_time_ms() or clock.now_ms()
 
     return BtcturkWsClient(url, settings.symbols, signer=login, clock=clock, metrics=metrics, log=log, wall_ms=wall_ms)
+
+
+def live_bars(
+    settings: Settings,
+    venue_time_ms: Callable[[], int],
+    *,
+    clock: Clock,
+    stop: StopSignal,
+    metrics: Metrics,
+    log: Log,
+    quotas: Mapping[limits.Endpoint, tuple[limits.Quota, ...]] = limits.QUOTAS,
+    transport: httpx2.BaseTransport | None = None,
+) -> BarSource:
+    """The venue's candles, for a strategy with signals. Raises Refused where the settings do not let them be had."""
+    url = graph_url(settings)
+    if url is None:
+        raise Refused(
+            "BTCTURK_GRAPH_URL: is missing while the strategy asks for signals; give the address of the simulator's "
+            "charts, which its «serve» prints"
+        )
+    symbols_max = limits.bar_symbols_max(settings.bar_interval_seconds * 1000, quotas)
+    if len(settings.symbols) > symbols_max:
+        raise Refused(
+            f"SYMBOLS: {len(settings.symbols)} pairs need more requests for bars of BAR_INTERVAL_SECONDS="
+            f"{settings.bar_interval_seconds} than the venue allows; name at most {symbols_max}, or take longer bars"
+        )
+    from btcbot.adapters.btcturk.bars import BtcturkCharts
+
+    return BtcturkCharts(
+        url,
+        venue_time_ms=venue_time_ms,
+        clock=clock,
+        stop=stop,
+        metrics=metrics,
+        log=log,
+        quotas=quotas,
+        transport=transport,
+    )
 
 
 def public_exchange(settings: Settings, stop: StopSignal, metrics: Metrics, log: Log) -> BtcturkHttpClient:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from btcbot.adapters.btcturk import limits
 from btcbot.adapters.btcturk.requester import Timing
 from btcbot.adapters.btcturk.signing import Signer
 from btcbot.config.secrets import key_fingerprint
-from btcbot.config.values import FEED_HOST
+from btcbot.config.values import FEED_HOST, GRAPH_HOST
 from btcbot.decisions.book_trust import TrustLimits
 from btcbot.decisions.fees import FeeRates
 from btcbot.decisions.risk import RiskLimits
 from btcbot.domain import money
 from btcbot.domain.book import BookIdentity
 from btcbot.domain.instrument import Instrument
-from btcbot.errors import Refused
+from btcbot.errors import ConfigurationError, Refused
 from btcbot.profiles import Profile
 from btcbot.services.gatekeeper import GatePolicy
-from btcbot.strategies.base import Strategy
-from btcbot.strategies.profit_v1 import ProfitAwareStrategyV1
+from btcbot.strategies.base import ChoosesSymbols, Strategy
 
 if TYPE_CHECKING:
     from btcbot.config.settings import Settings
 
 QUOTE_ASSET: Final = "TRY"
+#: The mode of a database that trades at a venue of our own; no setting names it, `run --paper` does.
+PAPER: Final = "paper"
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
 
@@ -63,6 +66,12 @@ def gate_policy(settings: Settings, identity: BookIdentity) -> GatePolicy:
     )
 
 
+def paper_gate_policy(settings: Settings, identity: BookIdentity) -> GatePolicy:
+    """Towards the real venue the dry-run gate is closed, whatever the settings say, so that permits are for the
+    simulation alone; safe mode, kill switch and kill file hold as ever."""
+    return msgspec.structs.replace(gate_policy(settings, identity), dry_run=True)
+
+
 def timing(settings: Settings) -> Timing:
     """How often reads are tried, and how long clock and rules are believed."""
     return Timing(
@@ -87,6 +96,12 @@ def feed_url(settings: Settings) -> str | None:
         return None
     is_local = is_loopback(venue_host(settings.btcturk_base_url))
     return settings.btcturk_ws_url or (None if is_local else f"wss://{FEED_HOST}")
+
+
+def graph_url(settings: Settings) -> str | None:
+    """Where the venue's candles are, None beside a simulator whose address was not given."""
+    is_local = is_loopback(venue_host(settings.btcturk_base_url))
+    return settings.btcturk_graph_url or (None if is_local else f"https://{GRAPH_HOST}")
 
 
 def signer_of(settings: Settings) -> Signer | None:
@@ -119,17 +134,41 @@ def risk_limits(settings: Settings) -> RiskLimits:
 
 
 def strategy_of(profile: Profile, settings: Settings) -> Strategy:
-    """The strategy that the profile names, with its settings."""
-    makers: Mapping[str, Callable[[], Strategy]] = {
-        "profit_v1": lambda: ProfitAwareStrategyV1(
-            entry_budget=settings.entry_budget_try,
-            profit_bps_min=settings.min_profit_bps,
-            slice_fraction=settings.take_profit_fraction,
-            spread_bps_max=settings.entry_spread_bps_max,
-            order_value_min=settings.min_order_notional_try,
-        ),
-    }
-    return makers[profile.strategy]()
+    """The strategy that STRATEGY names, else the profile's, with STRATEGY_PARAMS. ConfigurationError says in one line
+    what is wrong with either."""
+    from btcbot.adapters.strategy_plugins import parse_parameters
+
+    given = settings.strategy if "strategy" in settings.model_fields_set else profile.strategy
+    return make_strategy(given or "", parse_parameters(settings.strategy_params or ""), settings, source="STRATEGY: ")
+
+
+def make_strategy(name_or_path: str, given: Mapping[str, str], settings: Settings, *, source: str = "") -> Strategy:
+    """A strategy by name or path with parameters as texts. Settings are the defaults of a shipped strategy's parameters
+    of the same meaning. ConfigurationError has one line for each problem, with `source` before it."""
+    from btcbot.adapters.strategy_plugins import find
+    from btcbot.strategies.shipped import ORIGIN
+
+    try:
+        spec = find(name_or_path)
+        if spec.origin == ORIGIN:
+            spec = spec.with_defaults(
+                {
+                    "entry_budget": settings.entry_budget_try,
+                    "profit_bps_min": settings.min_profit_bps,
+                    "slice_fraction": settings.take_profit_fraction,
+                    "spread_bps_max": settings.entry_spread_bps_max,
+                    "order_value_min": settings.min_order_notional_try,
+                }
+            )
+        strategy = spec.make(given)
+        if isinstance(strategy, ChoosesSymbols):
+            try:
+                strategy.demand_symbols(settings.symbols)
+            except ValueError as error:
+                raise ConfigurationError(f"{spec.name}: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError([f"{source}{line}" for line in error.lines]) from None
+    return strategy
 
 
 def cycle_seconds_min(settings: Settings) -> Decimal:

@@ -154,10 +154,13 @@ def _database(where: Where, database: Path, loaded: LoadedSettings | None) -> It
 def _purpose(store: SqliteStore, settings: Settings) -> Iterator[Finding]:
     """Is this database made for these settings?"""
     from btcbot.bootstrap import mode_of, venue_host
+    from btcbot.bootstrap.meaning import PAPER
     from btcbot.config.secrets import key_fingerprint
 
     identity = store.identity()
     mode, host = mode_of(settings), venue_host(settings.btcturk_base_url)
+    if identity is not None and identity.mode == PAPER:
+        mode = PAPER  # no setting makes it so: «btcbot run --paper» does
     if identity is None:
         yield Finding(WARN, "database", "purpose", "not fixed yet; the first «btcbot run» does it")
     elif identity.mode != mode:
@@ -166,7 +169,7 @@ def _purpose(store: SqliteStore, settings: Settings) -> Iterator[Finding]:
     elif identity.venue_host != host:
         message = f"belongs to the venue {identity.venue_host}, the settings say {host}; name another STATE_DB_PATH"
         yield Finding(FAIL, "database", "purpose", message)
-    elif mode != "dry_run" and (
+    elif mode not in ("dry_run", PAPER) and (
         settings.btcturk_api_key is None or key_fingerprint(settings.btcturk_api_key) != identity.key_fingerprint
     ):
         yield Finding(FAIL, "database", "purpose", "belongs to another API key; see «btcbot db rebind --help»")

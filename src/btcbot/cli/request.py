@@ -60,18 +60,14 @@ def _do_it_here(where: Where, request: Request) -> Answer:
 
     from btcbot.adapters.logs import configure_logging, shutdown_logging
     from btcbot.adapters.metrics import NullMetrics
-    from btcbot.bootstrap import build
+    from btcbot.bootstrap.paper import build_for_request
 
     settings = reading.load(where).settings
     keys = [secret for secret in (settings.btcturk_api_key, settings.btcturk_api_secret) if secret is not None]
     configure_logging("CRITICAL", keys)  # the answer is the report
     try:
-        bot = build(
-            settings,
-            stop=threading.Event(),
-            metrics=NullMetrics(),
-            log=structlog.get_logger("btcbot"),
-            is_for_trading=False,
+        bot = build_for_request(
+            settings, stop=threading.Event(), metrics=NullMetrics(), log=structlog.get_logger("btcbot")
         )
         try:
             return bot.services.operator.answer(request)

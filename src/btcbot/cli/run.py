@@ -27,6 +27,7 @@ SECONDS_MAX: Final = 86_400
 
 @click.command("run")
 @click.option("--dry-run", is_flag=True, help="Simulate whatever the settings say.")
+@click.option("--paper", is_flag=True, help="Trade at a venue of our own against the real market; needs no keys.")
 @click.option("--once/--loop", "once", default=True, help="One cycle (default), or cycles until stopped.")
 @click.option("--cycle-seconds", type=float, default=10.0, show_default=True, help="From tick to tick of the loop.")
 @click.option("--jitter-seconds", type=float, default=0.0, show_default=True, help="Most that is added to a pause.")
@@ -36,6 +37,7 @@ SECONDS_MAX: Final = 86_400
 @click.option("--cancel-on-exit", is_flag=True, help="Ask for the cancellation of resting orders before ending.")
 def command(
     dry_run: bool,
+    paper: bool,
     once: bool,
     cycle_seconds: float,
     jitter_seconds: float,
@@ -50,10 +52,14 @@ def command(
     gate open; the first line says which are not. A signal (Ctrl-C, SIGTERM) ends the loop after the write in hand; a
     second one ends it at once, and the next start recovers either way.
 
+    With --paper, orders go to a venue of our own, in a file beside a database of its own: they rest, fill against the
+    real market's prices and trades, and cost fees, and nothing reaches the real venue.
+
     \b
     btcbot run                               one cycle, simulated
     btcbot run --loop --cycle-seconds 10     until Ctrl-C
     btcbot run --loop --env-file live.env    with the settings of a file
+    btcbot run --paper --loop --db paper.db  fills against the live market, on paper
     """
     from btcbot import bootstrap
     from btcbot.adapters.clock import SystemClock
@@ -63,7 +69,9 @@ def command(
     from btcbot.config.loading import load_settings
     from btcbot.loop import LoopOptions, run_with_optional_loop
 
-    overrides = {"DRY_RUN": "true"} if dry_run else {}
+    if dry_run and paper:
+        raise Refused("--dry-run and --paper: give one of them; only --paper fills orders")
+    overrides = {"DRY_RUN": "true"} if dry_run or paper else {}
     if db is not None:
         overrides["STATE_DB_PATH"] = str(db)
     settings = load_settings(os.environ, env_file, overrides).settings
@@ -84,7 +92,13 @@ def command(
     stop = StopFlag()
     _end_on_signals(stop)
     try:
-        bot = bootstrap.build(settings, stop=stop, metrics=metrics, log=log, with_feed=not once)
+        loop = not once
+        if paper:
+            from btcbot.bootstrap import paper as on_paper
+
+            bot = on_paper.build(settings, stop=stop, metrics=metrics, log=log, with_feed=loop, with_journal=loop)
+        else:
+            bot = bootstrap.build(settings, stop=stop, metrics=metrics, log=log, with_feed=loop, with_journal=loop)
         try:
             _demand_not_halted(bot)
             bootstrap.tradable_now(bot.exchange, settings, log)

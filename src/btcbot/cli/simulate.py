@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1, max=256), default=1, show_default=True,
               help="So many processes share the seeds; the result is the same.")  # fmt: skip
 @click.option("--cycles", type=click.IntRange(min=1, max=10_000), default=None, help="Cycles of the storm; else drawn.")
-@click.option("--only", default="", metavar="FAULT,…", help="Leave only these faults in the world; «help» lists them.")
+@click.option(
+    "--only", default=None, metavar="FAULT,…", help="Leave only these faults in the world; «help» lists them."
+)
 @click.option("--trace", is_flag=True, help="Print everything that happened, line by line.")
 @click.option("--no-shrink", is_flag=True, help="Do not look for the shortest failing story, and keep none.")
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=Path("scenarios"), show_default=True,
@@ -35,7 +38,7 @@ def command(
     count: int,
     workers: int,
     cycles: int | None,
-    only: str,
+    only: str | None,
     trace: bool,
     no_shrink: bool,
     save: Path,
@@ -59,13 +62,16 @@ def command(
     from btcbot.testing.faults import FAULTS
     from btcbot.testing.simulate import simulate
 
-    names = [name.strip() for name in only.split(",") if name.strip()]
+    names = [name.strip() for name in (only or "").split(",") if name.strip()]
     if names == ["help"]:
         _tell_catalogue()
         return
-    unknown = [name for name in names if name not in FAULTS]
-    if unknown:
-        raise Refused(f"--only: there is no fault «{unknown[0]}»; «--only help» lists them")
+    if only is not None and not names:
+        raise Refused("--only: name at least one fault; «--only help» lists them")
+    for unknown in (name for name in names if name not in FAULTS):
+        near = get_close_matches(unknown, FAULTS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else "; «--only help» lists them"
+        raise Refused(f"--only: there is no fault «{unknown}»{meant}")
 
     def watch(story: Story) -> None:
         tick()
@@ -101,7 +107,7 @@ def _tell_catalogue() -> None:
         output.line(f"not simulated: {name} ({absent.why})")
 
 
-def _tell_failure(story: Story, cycles: int | None, only: str, save: Path | None) -> None:
+def _tell_failure(story: Story, cycles: int | None, only: str | None, save: Path | None) -> None:
     """What was broken, how to see it again, and, where it is to be kept, the shortest story that breaks it."""
     assert story.violation is not None, "only a failure is told"
     invariant, text = story.violation

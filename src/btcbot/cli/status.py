@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,11 @@ from btcbot.cli.options import Where
 if TYPE_CHECKING:
     from btcbot.adapters.store.sqlite import SqliteStore
     from btcbot.domain.cycles import CycleReport
+
+
+PAPER: Final = "paper"
+#: The gates that hold on paper too.
+BRAKES: Final = frozenset({"safe_mode", "kill_switch", "kill_file", "halted", "frozen_by_suspense"})
 
 
 @click.command(short_help="Show mode, gates, positions, orders in doubt and the last cycle.")
@@ -157,7 +162,7 @@ def _show(report: dict[str, Any]) -> None:
             ("trading state", " - ".join(filter(None, (report["trading_state"], report["trading_state_reason"])))),
             ("bot running", running),
             ("last cycle", _cycle_line(report["last_cycle"])),
-            ("gates closed", ", ".join(closed) or ("none" if report["gates"] else "unknown")),
+            ("gates closed", _gates_line(report["mode"], closed) if report["gates"] else "unknown"),
             ("kill file", f"ON - {kill['reason']}" if kill["on"] else "off"),
             ("self-check", _check_line(check)),
             (
@@ -201,6 +206,14 @@ def _show(report: dict[str, Any]) -> None:
         ],
         numbers=("price", "quantity", "filled"),
     )
+
+
+def _gates_line(mode: str | None, closed: list[str]) -> str:
+    """Those that are closed; on paper the real venue's are meant to be, and only the brakes matter."""
+    if mode != PAPER:
+        return ", ".join(closed) or "none"
+    brakes = [name for name in closed if name in BRAKES]
+    return f"{', '.join(brakes) or 'none'} on paper; to the real venue {', '.join(closed)}"
 
 
 def _cycle_line(cycle: dict[str, Any] | None) -> str:

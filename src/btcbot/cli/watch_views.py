@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -41,7 +42,7 @@ def of(watch: Watch, *, as_json: bool) -> Shown:
     return Picture(watch) if sys.stdout is not None and sys.stdout.isatty() else PlainLines(watch)
 
 
-class Shown:
+class Shown(ABC):
     """One way to show a watch."""
 
     def __init__(self, watch: Watch) -> None:
@@ -50,9 +51,9 @@ class Shown:
     def opened(self) -> AbstractContextManager[object]:
         return nullcontext()
 
+    @abstractmethod
     def tell(self) -> None:
         """Show what the last look has brought."""
-        raise NotImplementedError
 
 
 class JsonLines(Shown):

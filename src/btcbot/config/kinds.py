@@ -20,15 +20,18 @@ from btcbot.config import values
 from btcbot.config.secrets import MASK, Secret
 
 __all__ = [
+    "BAR_SECONDS",
     "BPS_MAX",
     "EXPORTERS",
     "TRY_MAX",
     "ApiKey",
     "ApiSecret",
+    "BarSeconds",
     "BaseUrl",
     "Exact",
     "Exporter",
     "FilePath",
+    "GraphUrl",
     "Kind",
     "LogLevel",
     "OptionalDay",
@@ -44,6 +47,8 @@ __all__ = [
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MARKET_DATA_MODES: Final = ("auto", "ws", "rest")
 EXPORTERS: Final = ("none", "prometheus", "otlp")
+#: Lengths of the bars that the venue draws, in seconds.
+BAR_SECONDS: Final = (60, 300, 900, 1_800, 3_600, 14_400, 86_400)
 
 
 class Kind(NamedTuple):
@@ -75,6 +80,12 @@ def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _bar_seconds(value: int) -> int:
+    if value not in BAR_SECONDS:
+        raise ValueError(f"is no length of the venue's bars; write one of {', '.join(map(str, BAR_SECONDS))}")
+    return value
+
+
 _masked = PlainSerializer(lambda secret: None if secret is None else MASK)
 
 Switch = Annotated[bool, Kind("true or false"), BeforeValidator(values.switch)]
@@ -91,6 +102,10 @@ ApiKey = Annotated[Secret | None, Kind("secret"), BeforeValidator(_secret), _mas
 ApiSecret = Annotated[Secret | None, Kind("secret, base64"), BeforeValidator(_secret), AfterValidator(_base64), _masked]
 BaseUrl = Annotated[str, Kind("address"), BeforeValidator(values.base_url)]
 WsUrl = Annotated[str | None, Kind("address"), BeforeValidator(values.ws_url)]
+GraphUrl = Annotated[str | None, Kind("address"), BeforeValidator(values.graph_url)]
+BarSeconds = Annotated[
+    int, Kind(", ".join(map(str, BAR_SECONDS))), BeforeValidator(values.whole), AfterValidator(_bar_seconds)
+]
 MarketDataMode = Annotated[
     str,
     Kind(", ".join(MARKET_DATA_MODES)),

@@ -39,7 +39,7 @@ from btcbot.config.sources import (
     line_for,
     resolve,
 )
-from btcbot.config.values import FEED_HOST, VENUE_HOST
+from btcbot.config.values import FEED_HOST, GRAPH_HOST, VENUE_HOST
 from btcbot.errors import ConfigurationError
 
 __all__ = ["DEFAULT_ENV_FILE", "LoadedSettings", "SettingRow", "load_settings"]
@@ -206,8 +206,14 @@ def _contradictions(
 
 
 def _feed_problems(settings: Settings) -> list[str]:
-    """The feed and the REST interface are of one venue, and a feed that has to serve alone has an address."""
+    """Feed, charts and REST interface are of one venue, and a feed that has to serve alone has an address."""
     given, is_venue = settings.btcturk_ws_url, settings.btcturk_base_url == f"https://{VENUE_HOST}"
+    charts = settings.btcturk_graph_url
+    if charts is not None and (charts == f"https://{GRAPH_HOST}") != is_venue:
+        return [
+            "BTCTURK_GRAPH_URL: names another venue than BTCTURK_BASE_URL; give both of BtcTurk, or both of one "
+            "simulator"
+        ]
     if given is not None and (given == f"wss://{FEED_HOST}") != is_venue:
         return [
             "BTCTURK_WS_URL: names another venue than BTCTURK_BASE_URL; give both of BtcTurk, or both of one simulator"

@@ -20,10 +20,12 @@ from btcbot.config.kinds import (
     TRY_MAX,
     ApiKey,
     ApiSecret,
+    BarSeconds,
     BaseUrl,
     Exact,
     Exporter,
     FilePath,
+    GraphUrl,
     LogLevel,
     MarketDataMode,
     OptionalDay,
@@ -118,6 +120,16 @@ class Settings(BaseModel):
         le=600_000,
         description="Milliseconds between two cycles that the feed wakes; 0: it wakes none, only the timer does.",
     )
+    btcturk_graph_url: GraphUrl = Field(
+        default=None,
+        description=(
+            "The address of the venue's charts, of which strategies with signals get their bars; without it BtcTurk's "
+            "own beside BtcTurk's REST, and none beside a simulator."
+        ),
+    )
+    bar_interval_seconds: BarSeconds = Field(
+        default=60, description="Length in seconds of the bars over which a strategy's signals are computed."
+    )
     max_market_data_age_ms: Whole = Field(
         default=15_000,
         ge=1,
@@ -152,6 +164,15 @@ class Settings(BaseModel):
         ge=1_000,
         le=10_000_000,
         description="Cycle reports kept, with their verdicts; older ones are forgotten. Orders and books stay.",
+    )
+    journal: Switch = Field(
+        default=True, description="Record every cycle of a loop run beside the database, for «btcbot replay»."
+    )
+    journal_mb_max: Whole = Field(
+        default=1024,
+        ge=1,
+        le=1_000_000,
+        description="MiB that all recorded runs may take together; the oldest are removed.",
     )
 
     # Orders
@@ -232,10 +253,21 @@ class Settings(BaseModel):
     offset_bps: Exact = Field(
         default=Decimal(20), ge=0, le=BPS_MAX, description="Distance below the best bid at which a sweep buys."
     )
+    strategy: OptionalText = Field(
+        default="profit_v1",
+        description="The strategy: a name of «btcbot strategy list», or the path of a file such as strategies/mine.py.",
+    )
+    strategy_params: OptionalText = Field(
+        default=None,
+        description="Its parameters, such as fast=20,slow=100; settings above are defaults of those that it shares.",
+    )
 
     # Simulation, logs and metrics
     dry_run_try_balance: Exact = Field(
-        default=Decimal(1000), ge=0, le=TRY_MAX, description="TRY of the imagined account of a dry run."
+        default=Decimal(1000),
+        ge=0,
+        le=TRY_MAX,
+        description="TRY of the imagined account of a dry run, and with which a paper account begins.",
     )
     log_level: LogLevel = Field(default="INFO", description="The least severe log lines to write.")
     observability_enabled: Switch = Field(default=False, description="Record metrics with the exporter below.")

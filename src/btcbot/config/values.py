@@ -25,6 +25,7 @@ __all__ = [
     "choice",
     "decimal",
     "endpoint",
+    "graph_url",
     "iso_date",
     "names",
     "path",
@@ -36,6 +37,7 @@ __all__ = [
 
 VENUE_HOST: Final = "api.btcturk.com"
 FEED_HOST: Final = "ws-feed-pro.btcturk.com"
+GRAPH_HOST: Final = "graph-api.btcturk.com"
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -182,6 +184,13 @@ def ws_url(value: object) -> object:
     if not isinstance(value, str):
         return value
     return _address(value, _WS_URL, FEED_HOST, "wss", "ws") if value else None
+
+
+def graph_url(value: object) -> object:
+    """The venue's charts over TLS, or a simulator's on this very machine; empty means not given."""
+    if not isinstance(value, str):
+        return value
+    return _address(value, _URL, GRAPH_HOST, "https", "http") if value else None
 
 
 def _address(value: str, pattern: re.Pattern[str], venue: str, secure: str, plain: str) -> str:

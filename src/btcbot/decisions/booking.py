@@ -244,6 +244,13 @@ def _transfer_entry(transfer: Transfer, moved: Decimal) -> Entry:
     )
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Between which two moments the balances were read, by the venue's clock: ours may be set between two looks."""
+
+    asked_at_ms: int
+    answered_at_ms: int
+
+
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """What a comparison of books and venue concludes.
 
@@ -261,7 +268,7 @@ def reconcile(
     busy_assets: frozenset[str],
     candidates: Sequence[Transfer],
     suspense: Mapping[str, Decimal],
-    now_ms: int,
+    look: Look,
     settle_horizon_ms: int,
     differing_since_ms: Mapping[str, int] = MappingProxyType({}),
 ) -> Reconciliation:
@@ -271,6 +278,9 @@ def reconcile(
     between two lists, so it is watched and not judged, not even by a transfer that happens to fit. An asset that has
     differed for long (`differing_since_ms`) without a quiet moment stops new orders, which makes one. A difference that
     is the exact opposite of what lies in suspense clears it: what had been missing has turned up.
+
+    A difference is as old as is certain, however slow the answers were: from the end of the first look, to the
+    beginning of this one.
     """
     earlier = {discrepancy.asset: discrepancy for discrepancy in before}
     entries: list[Entry] = []
@@ -281,7 +291,7 @@ def reconcile(
         is_quiet = asset not in busy_assets
         if is_quiet and held_back and (late := match_transfers(asset, amount - held_back, candidates)):
             # The list tells only now what suspense had to stand in for.
-            entries += [*late, _suspense_entry(asset, held_back, now_ms, "the venue's list explains it after all")]
+            entries += [*late, _suspense_entry(asset, held_back, look, "the venue's list explains it after all")]
             continue
         if not amount:
             continue
@@ -289,28 +299,31 @@ def reconcile(
             entries += matched
             continue
         last = earlier.get(asset)
-        if last is not None and last.amount == amount:
-            # Within the horizon any number of looks is one piece of evidence: the lists may simply not be there yet.
-            counts = is_quiet and (last.seen_count < STOP_AT or now_ms - last.first_seen_ms >= settle_horizon_ms)
-            seen = msgspec.structs.replace(last, seen_count=last.seen_count + 1) if counts else last
-        else:
-            seen = Discrepancy(asset=asset, amount=amount, first_seen_ms=now_ms, seen_count=1)
-        if is_quiet and seen.seen_count >= OBSERVATIONS_MIN and now_ms - seen.first_seen_ms >= settle_horizon_ms:
+        if last is None or last.amount != amount:
+            last = Discrepancy(asset=asset, amount=amount, first_seen_ms=look.answered_at_ms, seen_count=0)
+        # What was first seen at a moment that has not come yet was dated by a clock that has been set right since.
+        first_seen_ms = min(last.first_seen_ms, look.answered_at_ms)
+        is_behind_horizon = look.asked_at_ms - first_seen_ms >= settle_horizon_ms
+        # Within the horizon any number of looks is one piece of evidence: the lists may simply not be there yet.
+        counts = not last.seen_count or (is_quiet and (last.seen_count < STOP_AT or is_behind_horizon))
+        seen = msgspec.structs.replace(last, first_seen_ms=first_seen_ms, seen_count=last.seen_count + counts)
+        if is_quiet and seen.seen_count >= OBSERVATIONS_MIN and is_behind_horizon:
             has_turned_up = held_back == amount
             memo = "what was in suspense has turned up" if has_turned_up else "nobody has explained this difference"
-            entries.append(_suspense_entry(asset, amount, now_ms, memo))
+            entries.append(_suspense_entry(asset, amount, look, memo))
             continue
         watched.append(seen)
-        is_overdue = now_ms - differing_since_ms.get(asset, now_ms) >= OVERDUE_HORIZONS * settle_horizon_ms
+        differing_ms = look.asked_at_ms - differing_since_ms.get(asset, look.asked_at_ms)
+        is_overdue = differing_ms >= OVERDUE_HORIZONS * settle_horizon_ms
         if seen.seen_count >= STOP_AT or is_overdue:
             unexplained.append(asset)
     return Reconciliation(entries=entries, discrepancies=watched, unexplained=tuple(unexplained))
 
 
-def _suspense_entry(asset: str, amount: Decimal, now_ms: int, memo: str) -> Entry:
+def _suspense_entry(asset: str, amount: Decimal, look: Look, memo: str) -> Entry:
     """`amount` comes to the venue's side out of suspense (or goes back into it, when negative)."""
-    entry_id = f"suspense:{asset}:{now_ms}"
-    return _two_sided(entry_id, EntryKind.SUSPENSE, now_ms, Account.SUSPENSE, asset, amount, memo)
+    at_ms = look.answered_at_ms
+    return _two_sided(f"suspense:{asset}:{at_ms}", EntryKind.SUSPENSE, at_ms, Account.SUSPENSE, asset, amount, memo)
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):

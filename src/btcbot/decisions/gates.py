@@ -10,7 +10,7 @@ hold in both worlds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -58,53 +58,84 @@ _SUBMIT_ONLY: Final = frozenset(
 )
 
 
-def _brakes(facts: GateFacts) -> dict[ReasonCode, bool]:
-    return {
-        ReasonCode.SAFE_MODE: not facts.safe_mode,
-        ReasonCode.KILL_SWITCH: not facts.kill_switch,
-        ReasonCode.KILL_FILE: not facts.kill_file_on,
-        ReasonCode.HALTED: facts.trading_state is not TradingState.HALTED,
-        ReasonCode.FROZEN: facts.trading_state is not TradingState.FROZEN,
-    }
+#: Every gate, in the order in which closed ones are told.
+_ALL: Final = (
+    ReasonCode.DRY_RUN,
+    ReasonCode.SAFE_MODE,
+    ReasonCode.KILL_SWITCH,
+    ReasonCode.KILL_FILE,
+    ReasonCode.HALTED,
+    ReasonCode.FROZEN,
+    ReasonCode.NOT_ARMED,
+    ReasonCode.ACK_MISSING,
+    ReasonCode.DATABASE_NOT_LIVE,
+    ReasonCode.KEY_MISMATCH,
+    ReasonCode.LOCK_LOST,
+    ReasonCode.CLOCK_SKEW,
+    ReasonCode.SELF_CHECK,
+)
+_NAMES: Final = {code: code.value.removeprefix("gate_closed:") for code in _ALL}
 
 
-def _arming(facts: GateFacts) -> dict[ReasonCode, bool]:
-    skew_known_and_small = facts.clock_skew_ms is not None and abs(facts.clock_skew_ms) < facts.clock_skew_ms_max
-    return {
-        ReasonCode.NOT_ARMED: facts.live_trading,
-        ReasonCode.ACK_MISSING: facts.acknowledgement == ACKNOWLEDGEMENT,
-        ReasonCode.DATABASE_NOT_LIVE: facts.database_armable,
-        ReasonCode.KEY_MISMATCH: facts.key_matches,
-        ReasonCode.LOCK_LOST: facts.lock_held,
-        ReasonCode.CLOCK_SKEW: skew_known_and_small,
-        ReasonCode.SELF_CHECK: facts.self_check_passed,
-    }
+# These are asked several times for each order, hence plain questions instead of a table of functions.
+def _brakes(facts: GateFacts) -> list[ReasonCode]:
+    """The brakes that are on."""
+    closed: list[ReasonCode] = []
+    if facts.safe_mode:
+        closed.append(ReasonCode.SAFE_MODE)
+    if facts.kill_switch:
+        closed.append(ReasonCode.KILL_SWITCH)
+    if facts.kill_file_on:
+        closed.append(ReasonCode.KILL_FILE)
+    if facts.trading_state is TradingState.HALTED:
+        closed.append(ReasonCode.HALTED)
+    if facts.trading_state is TradingState.FROZEN:
+        closed.append(ReasonCode.FROZEN)
+    return closed
+
+
+def _arming(facts: GateFacts) -> list[ReasonCode]:
+    """What is missing to be armed."""
+    closed: list[ReasonCode] = []
+    if not facts.live_trading:
+        closed.append(ReasonCode.NOT_ARMED)
+    if facts.acknowledgement != ACKNOWLEDGEMENT:
+        closed.append(ReasonCode.ACK_MISSING)
+    if not facts.database_armable:
+        closed.append(ReasonCode.DATABASE_NOT_LIVE)
+    if not facts.key_matches:
+        closed.append(ReasonCode.KEY_MISMATCH)
+    if not facts.lock_held:
+        closed.append(ReasonCode.LOCK_LOST)
+    if facts.clock_skew_ms is None or abs(facts.clock_skew_ms) >= facts.clock_skew_ms_max:
+        closed.append(ReasonCode.CLOCK_SKEW)
+    if not facts.self_check_passed:
+        closed.append(ReasonCode.SELF_CHECK)
+    return closed
 
 
 def states(facts: GateFacts) -> Mapping[str, bool]:
     """Every gate by name, True where it is open; for reports."""
-    gates = {ReasonCode.DRY_RUN: not facts.dry_run, **_brakes(facts), **_arming(facts)}
-    return {code.value.removeprefix("gate_closed:"): is_open for code, is_open in gates.items()}
+    closed = closed_gates(facts, WriteKind.SUBMIT)
+    return {name: code not in closed for code, name in _NAMES.items()}
 
 
 def closed_gates(facts: GateFacts, kind: WriteKind) -> tuple[ReasonCode, ...]:
     """The gates that stand between this kind of write and the real venue."""
-    gates = {ReasonCode.DRY_RUN: not facts.dry_run, **_brakes(facts), **_arming(facts)}
-    return _closed(gates, kind)
+    dry_run = [ReasonCode.DRY_RUN] if facts.dry_run else []
+    return _barring([*dry_run, *_brakes(facts), *_arming(facts)], kind)
 
 
-def _closed(gates: Mapping[ReasonCode, bool], kind: WriteKind) -> tuple[ReasonCode, ...]:
-    return tuple(
-        code
-        for code, is_open in gates.items()
-        if not is_open and (kind is WriteKind.SUBMIT or code not in _SUBMIT_ONLY)
-    )
+def _barring(closed: Sequence[ReasonCode], kind: WriteKind) -> tuple[ReasonCode, ...]:
+    if not closed or kind is WriteKind.SUBMIT:
+        return tuple(closed)
+    return tuple(code for code in closed if code not in _SUBMIT_ONLY)
 
 
 def decide(facts: GateFacts, kind: WriteKind, client_order_id: str, monotonic_ms: int) -> Permit | Closed:
     """Leave for one write, or the closed gates. The only maker of permits."""
     if facts.dry_run:
-        scope, closed = PermitScope.SIMULATION, _closed(_brakes(facts), kind)
+        scope, closed = PermitScope.SIMULATION, _barring(_brakes(facts), kind)
     else:
         scope, closed = PermitScope.VENUE, closed_gates(facts, kind)
     if closed:

@@ -50,3 +50,13 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
                 moved = min(hold.amount, before.free)
                 balances[hold.asset] = Balance(hold.asset, before.free - moved, before.locked + moved)
         return msgspec.structs.replace(self, balances=balances)
+
+    def with_released(self, holds: Iterable[Hold]) -> AccountSnapshot:
+        """As the venue shows it once it has unlocked these holds; never below zero locked."""
+        balances = dict(self.balances)
+        for hold in holds:
+            before = balances.get(hold.asset)
+            if before is not None:
+                moved = min(hold.amount, before.locked)
+                balances[hold.asset] = Balance(hold.asset, before.free + moved, before.locked - moved)
+        return msgspec.structs.replace(self, balances=balances)

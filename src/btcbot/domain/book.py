@@ -8,7 +8,7 @@ import msgspec
 
 
 class BookIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a database is for, fixed when it is made: `mode` dry_run|live|demo, one venue, one API key.
+    """What a database is for, fixed when it is made: `mode` dry_run|paper|live|demo, one venue, one API key.
 
     A dry-run database never becomes a live one, and a demo database never arms against another venue.
     """

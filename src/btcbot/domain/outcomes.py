@@ -6,6 +6,8 @@ Everything that proves nothing is `InDoubt`.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 
@@ -46,4 +48,10 @@ class CancelRequested(msgspec.Struct, frozen=True, kw_only=True):
     """The venue took the request. Not a cancellation: fills may still come."""
 
 
-CancelOutcome = CancelRequested | Refused | InDoubt | NotSent | Simulated
+class Canceled(msgspec.Struct, frozen=True, kw_only=True):
+    """Cancelled for good, having executed so much: the word of a venue that decides at once. BtcTurk never gives it."""
+
+    executed_quantity: Decimal
+
+
+CancelOutcome = CancelRequested | Canceled | Refused | InDoubt | NotSent | Simulated

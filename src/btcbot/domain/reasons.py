@@ -43,6 +43,7 @@ class ReasonCode(StrEnum):
     FROZEN = "gate_closed:frozen_by_suspense"
     # cycle: why it only observes
     VENUE_UNAVAILABLE = "observe_only:venue_unavailable"
+    STRATEGY_FAILED = "observe_only:strategy_failed"
     BALANCE_UNEXPLAINED = "observe_only:balance_not_yet_explained"
     # orders: what happened to them
     NOT_SENT = "order:not_sent"

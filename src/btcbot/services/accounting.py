@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from btcbot.decisions import booking, fees
+from btcbot.decisions.booking import Look
 from btcbot.decisions.fees import FeeRates
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
@@ -36,6 +37,8 @@ TRANSFERS_LOOKBACK_MS: Final = 86_400_000
 #: Own trades that are looked at to correct the fee rates.
 FEE_SAMPLES: Final = 200
 SEEN_TRADES_MAX: Final = 20_000
+#: No zone changes its day but at a quarter of an hour.
+QUARTER_MS: Final = 900_000
 
 
 class PnL(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +79,8 @@ class AccountingService:
         self._adopt_unknown = adopt_unknown
         self._seen: dict[str, None] = {}
         self._differing_since_ms: dict[str, int] = {}
-        self._touched_assets: set[str] = set()
         self._suspense_seen: set[str] = set()
+        self._quarter, self._today = -1, ""
         self._marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
@@ -138,7 +141,7 @@ class AccountingService:
                 return 0  # ours, and the venue cannot show the order yet: the trade is listed again next time
             with self._store.transaction() as tx:
                 tx.insert_entry(booking.book_foreign(trade))
-            self._touched_assets |= {trade.base, trade.quote}
+                self._forget_differences(tx, trade)
             self._log.info("foreign_trade_booked", trade_id=trade.trade_id, symbol=trade.symbol)
             self._remember(trade.trade_id)
             return 0
@@ -148,11 +151,11 @@ class AccountingService:
             if not tx.insert_fill(done.fill):
                 return 0
             tx.insert_entry(done.entry)
+            self._forget_differences(tx, trade)
             tx.update_order(done.order)
             tx.put_hold(done.hold)
             tx.put_position(done.position)
         self._remember(trade.trade_id)
-        self._touched_assets |= {trade.base, trade.quote}
         self.fee_rates = fees.corrected(self.fee_rates, [done.fill])
         self._metrics.count("btcbot_fills_total", symbol=trade.symbol, side=trade.side.value)
         self._metrics.count("btcbot_fees_paid_total", trade.fee + trade.tax, asset=trade.quote)
@@ -169,6 +172,16 @@ class AccountingService:
             status=done.order.status.value,
         )
         return 1
+
+    def _forget_differences(self, tx: Transaction, trade: VenueTrade) -> None:
+        """A difference that is the same as before although this was booked in between is another difference.
+
+        In the trade's own transaction: a crash before the next comparison must not bring the old one back.
+        """
+        stored = self._store.discrepancies()
+        others = [each for each in stored if each.asset not in {trade.base, trade.quote}]
+        if len(others) < len(stored):
+            tx.put_discrepancies(others)
 
     def _order_of(self, trade: VenueTrade) -> Order | None:
         """The order that traded: by our id where the venue tells it, else by the venue's order id."""
@@ -202,31 +215,30 @@ class AccountingService:
         moving: frozenset[str],
         unsettled_symbols: frozenset[str],
         instruments: Mapping[str, Instrument],
+        look: Look,
     ) -> tuple[str, ...]:
         """Compare the books with the venue's balances; the assets whose difference stops new orders for now.
 
+        `look`: when `account` was read. What was seen then is no older for what was read since, however slowly.
         `moving` assets traded around the moment of the read, `unsettled_symbols` have an order whose fate or fills are
         open: there a difference may be nothing but the lag between two lists.
         """
         found = booking.differences(self._store.account_balances(Account.VENUE), account)
         stored = self._store.discrepancies()
-        # A difference that is the same as before although something was booked in between is another difference.
-        before = [each for each in stored if each.asset not in self._touched_assets]
-        self._touched_assets.clear()
         suspense = self._suspense()
         outcome = booking.Reconciliation(entries=[], discrepancies=[], unexplained=())
         if found or suspense:
             busy = moving | self._busy_assets(unsettled_symbols, instruments)
             candidates = self._unbooked_transfers() if not {*found, *suspense} <= busy else []
-            now_ms = account.received_at_ms  # what was seen then is no older for what was read since, however slowly
-            self._differing_since_ms = {asset: self._differing_since_ms.get(asset, now_ms) for asset in found}
+            since_ms = self._differing_since_ms
+            self._differing_since_ms = {asset: since_ms.get(asset, look.answered_at_ms) for asset in found}
             outcome = booking.reconcile(
                 found,
-                before,
+                stored,
                 busy,
                 candidates,
                 suspense,
-                now_ms,
+                look,
                 self._settle_horizon_ms,
                 self._differing_since_ms,
             )
@@ -239,7 +251,7 @@ class AccountingService:
                 tx.put_discrepancies(outcome.discrepancies)
             for entry in outcome.entries:
                 self._log.warning("balance_explained", entry_id=entry.entry_id, kind=entry.kind.value, memo=entry.memo)
-        self._follow_suspense()
+        self._follow_suspense(self._suspense() if outcome.entries else suspense)
         return outcome.unexplained
 
     def _busy_assets(self, unsettled_symbols: frozenset[str], instruments: Mapping[str, Instrument]) -> frozenset[str]:
@@ -261,9 +273,8 @@ class AccountingService:
         balances = self._store.account_balances(Account.SUSPENSE)
         return {asset: amount for asset, amount in balances.items() if amount}
 
-    def _follow_suspense(self) -> None:
+    def _follow_suspense(self, suspense: Mapping[str, Decimal]) -> None:
         """FROZEN while anything lies in suspense; open again when nothing does. A halt is left alone."""
-        suspense = self._suspense()
         state, _ = self._store.trading_state()
         self._suspense_seen |= suspense.keys()
         for asset in self._suspense_seen:
@@ -310,8 +321,11 @@ class AccountingService:
 
     def _day(self, venue_now_ms: int) -> str:
         """Today in Istanbul by the venue's clock; never before the day that is being counted."""
-        today = datetime.fromtimestamp(venue_now_ms // 1000, tz=_istanbul()).date().isoformat()
-        return max(today, self._store.value(values.PNL_DAY) or today)
+        quarter = venue_now_ms // QUARTER_MS
+        if quarter != self._quarter:
+            today = datetime.fromtimestamp(venue_now_ms // 1000, tz=_istanbul()).date().isoformat()
+            self._quarter, self._today = quarter, today
+        return max(self._today, self._store.value(values.PNL_DAY) or self._today)
 
     def _day_start(self, day: str, result: Decimal) -> Decimal:
         """The total result with which `day` began; now, when it begins now."""

@@ -36,7 +36,16 @@ from btcbot.domain.orders import (
     is_ours,
     make_client_order_id,
 )
-from btcbot.domain.outcomes import Accepted, CancelRequested, InDoubt, NotSent, Refused, Simulated, SubmitOutcome
+from btcbot.domain.outcomes import (
+    Accepted,
+    Canceled,
+    CancelRequested,
+    InDoubt,
+    NotSent,
+    Refused,
+    Simulated,
+    SubmitOutcome,
+)
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken, VenueUnavailable
@@ -59,6 +68,8 @@ class ExecutionSummary(msgspec.Struct, kw_only=True):
     simulated: int = 0
     cancels: int = 0
     closed_gates: tuple[ReasonCode, ...] = ()
+    #: Holds of orders that the venue took out at once: the account was read while it still locked them.
+    released: tuple[Hold, ...] = ()
 
 
 class ExecutionService:
@@ -252,6 +263,16 @@ class ExecutionService:
                 after = apply(order, OrderEvent.REQUEST_CANCEL, self._clock.now_ms())
                 with self._store.transaction() as tx:
                     tx.update_order(after)
+            case Canceled(executed_quantity=executed) if executed == order.filled_quantity:
+                held = self._store.holds().get(order.client_order_id)
+                after = apply(order, OrderEvent.CANCEL, self._clock.now_ms())
+                with self._store.transaction() as tx:
+                    tx.update_order(after)
+                    if held is not None:
+                        tx.put_hold(msgspec.structs.replace(held, amount=money.ZERO))
+                        summary.released = (*summary.released, held)
+            case Canceled():
+                pass  # fills that we have not booked yet: the next comparison books them and closes the order
             case NotSent() | Refused(code="RATE"):
                 # It was never taken in: the wish is as due in the next cycle as it is now.
                 with self._store.transaction() as tx:

@@ -48,6 +48,9 @@ class Gatekeeper:
         self._clock = clock
         #: Set by the loop's own self-check; closed until the first one has passed.
         self.self_check_passed = False
+        #: The facts of the last report, and how the gates stood: they seldom change.
+        self._told_of: GateFacts | None = None
+        self._told: Mapping[str, bool] = {}
 
     def facts(self) -> GateFacts:
         policy = self._policy
@@ -79,4 +82,7 @@ class Gatekeeper:
 
     def states(self) -> Mapping[str, bool]:
         """Every gate by name, True where it is open."""
-        return gates.states(self.facts())
+        facts = self.facts()
+        if facts != self._told_of:
+            self._told_of, self._told = facts, gates.states(facts)
+        return self._told

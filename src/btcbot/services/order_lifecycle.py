@@ -51,6 +51,12 @@ class LifecycleResult(msgspec.Struct, frozen=True, kw_only=True):
     unsettled_symbols: frozenset[str]
 
 
+#: Neither we nor the venue know an order that could change.
+NOTHING_OPEN: Final = LifecycleResult(steps=(), unsettled_symbols=frozenset())
+_OPEN: Final = tuple(OPEN)
+_REOPENABLE: Final = tuple(REOPENABLE)
+
+
 class OrderLifecycle:
     def __init__(
         self,
@@ -69,6 +75,8 @@ class OrderLifecycle:
         self._book_id = book_id
         self._fee_rates = fee_rates
         self._settle_horizon_ms = settle_horizon_ms
+        #: Closed orders that the list shows without a break, by client order id: since when, by the venue's clock.
+        self._closed_shown_since_ms: dict[str, int] = {}
 
     def _hold(self, order: Order, instrument: Instrument) -> Hold:
         return booking.hold_for(order, instrument.base, instrument.quote, self._fee_rates())
@@ -90,9 +98,12 @@ class OrderLifecycle:
         book_fills_of: Callable[[Order], int],
     ) -> LifecycleResult:
         """Compare every open order with the venue and take the steps that are proved. Raises VenueUnavailable."""
-        asked_at_ms, listed_at_ms = self._clock.now_ms(), self._exchange.venue_time_ms()
+        listed_at_ms = self._exchange.venue_time_ms()
         venue_open = self._without_disowned(self._exchange.open_orders())
         ours = self._comparable_orders()
+        if not ours and not venue_open:
+            self._closed_shown_since_ms.clear()
+            return NOTHING_OPEN
         asked = recovery.lookups(ours, venue_open)
         single = {
             order.venue_order_id: self._exchange.order(order.venue_order_id)
@@ -123,7 +134,7 @@ class OrderLifecycle:
             venue_time_ms=listed_at_ms,
             settle_horizon_ms=self._settle_horizon_ms,
         )
-        self._demand_settled_stay_settled(facts, asked_at_ms)
+        self._demand_settled_stay_settled(facts)
         steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
         fetched = [step for step in steps if isinstance(step, FetchFills)]
         if fetched and sum(book_fills_of(step.order) for step in fetched):
@@ -154,12 +165,14 @@ class OrderLifecycle:
             and self._store.order(client_order_id) is not None
         )
 
-    def _demand_settled_stay_settled(self, facts: RecoveryFacts, asked_at_ms: int) -> None:
+    def _demand_settled_stay_settled(self, facts: RecoveryFacts) -> None:
         """A closed order that the venue still works, beyond any lag of its lists, is funds that nobody watches.
 
-        Counted to the moment when the list was asked for: a process may stand still before it looks at the answer.
+        Counted by the venue's clock, from the first list that shows it to the moment when this one was asked for: our
+        clock may be set in between, and a process may stand still before it looks at the answer.
         """
         patience_ms = max(2 * self._settle_horizon_ms, LAG_PATIENCE_MS)
+        before, self._closed_shown_since_ms = self._closed_shown_since_ms, {}
         for row in facts.venue_open:
             order = self._store.order(row.client_order_id) if row.client_order_id in facts.closed_ids else None
             if order is None:
@@ -168,7 +181,9 @@ class OrderLifecycle:
                 raise InvariantBroken(
                     "I6_NEVER_SENT", f"order {order.client_order_id} is {order.status} and the venue works it"
                 )
-            if asked_at_ms - order.updated_at_ms > patience_ms:
+            since_ms = before.get(order.client_order_id, facts.venue_time_ms)
+            self._closed_shown_since_ms[order.client_order_id] = since_ms
+            if facts.venue_time_ms - since_ms > patience_ms:
                 raise InvariantBroken(
                     "I7_CLOSED_ORDER_OPEN",
                     f"order {order.client_order_id} is {order.status} and the venue still works it as "
@@ -186,7 +201,7 @@ class OrderLifecycle:
 
     def _comparable_orders(self) -> Sequence[Order]:
         since_ms = self._clock.now_ms() - REOPEN_WINDOW_MS
-        return [*self._store.orders(tuple(OPEN)), *self._store.orders(tuple(REOPENABLE), since_ms)]
+        return [*self._store.orders(_OPEN), *self._store.orders(_REOPENABLE, since_ms)]
 
     def _take(self, step: RecoveryStep, instruments: Mapping[str, Instrument]) -> None:
         now_ms = self._clock.now_ms()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from btcbot.decisions import booking
+from btcbot.decisions.booking import Look
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.money import plain
@@ -92,7 +93,9 @@ class StartupRecoveryService:
             self._open_books(account, asked_at_ms)
         fills, read_to_ms, moving = self._accounting.refresh()
         lifecycle = self._execution.refresh_order_lifecycle(account, instruments, self._book_fills_of)
-        unexplained = self._accounting.reconcile(account, moving, lifecycle.unsettled_symbols, instruments)
+        # The trades were asked for when the balances had come: one reading of the venue's clock serves both.
+        look = Look(asked_at_ms=asked_at_ms, answered_at_ms=read_to_ms)
+        unexplained = self._accounting.reconcile(account, moving, lifecycle.unsettled_symbols, instruments, look)
         self.check_invariants()
         self._metrics.observe("btcbot_reconcile_seconds", (self._clock.monotonic_ns() - started_ns) / 1e9)
         reasons = [f"{ReasonCode.BALANCE_UNEXPLAINED.value}: {asset}" for asset in unexplained]

@@ -1,22 +1,38 @@
-"""StrategyService: gathers what a strategy may know and asks it for intents."""
+"""StrategyService: gathers what a strategy may know and asks it for intents.
+
+Signals come from whatever source is plugged in: the venue's candles in a live run, columns in a backtest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.instrument import Instrument
-from btcbot.domain.intents import Intent
+from btcbot.domain.intents import Intent, Side
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position
-from btcbot.strategies.base import Strategy, StrategyContext
+from btcbot.errors import BtcbotError, StrategyFailed
+from btcbot.ports import SignalSource
+from btcbot.strategies.base import NO_BARS, NO_SIGNALS, Strategy, StrategyContext
 
 
 class StrategyService:
-    def __init__(self, strategy: Strategy, symbols: Sequence[str], quote_asset: str, cash_reserve: Decimal) -> None:
+    """`signals` None: the strategy is given no bars and no signals."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        symbols: Sequence[str],
+        quote_asset: str,
+        cash_reserve: Decimal,
+        signals: SignalSource | None = None,
+    ) -> None:
+        self._signals = signals
         self._strategy = strategy
         self._symbols = tuple(symbols)
         self._quote_asset = quote_asset
@@ -31,8 +47,21 @@ class StrategyService:
         positions: Mapping[str, Position],
         open_orders: Sequence[Order],
         taker_rate: Decimal,
+        *,
+        now_ms: int,
+        may_read: bool = True,
     ) -> Sequence[Intent]:
-        """Raw intents of the strategy, most wanted first."""
+        """Raw intents of the strategy, most wanted first. `now_ms` is the venue's time.
+
+        Raises StrategyFailed for a strategy that raises, or whose wishes are none. Without `may_read` the last known
+        bars count, and nothing is asked of the venue.
+        """
+        bars, signals = NO_BARS, NO_SIGNALS
+        if self._signals is not None:
+            try:
+                bars, signals = self._signals.at(now_ms, may_read=may_read)
+            except Exception as error:
+                raise StrategyFailed(f"a signal of {self._strategy.name} raised {_told(error)}") from error
         context = StrategyContext(
             cycle_id=cycle_id,
             symbols=self._symbols,
@@ -42,5 +71,43 @@ class StrategyService:
             spendable=max(account.free(self._quote_asset) - self._cash_reserve, money.ZERO),
             symbols_with_open_orders=frozenset(order.symbol for order in open_orders),
             taker_rate=taker_rate,
+            now_ms=now_ms,
+            bars=bars,
+            signals=signals,
         )
-        return self._strategy.generate(context)
+        try:
+            wishes = self._strategy.generate(context)
+        except BtcbotError:
+            raise
+        except Exception as error:
+            raise StrategyFailed(f"{self._strategy.name} raised {_told(error)}") from error
+        if not isinstance(wishes, list | tuple):
+            raise StrategyFailed(f"{self._strategy.name} gave a {type(wishes).__name__} instead of a list of intents")
+        for wish in wishes:
+            if problem := _nonsense(wish):
+                raise StrategyFailed(f"{self._strategy.name} wished {problem}")
+        return wishes
+
+
+def _nonsense(wish: object) -> str | None:
+    """Why this is no wish, or None. A strategy may come from anywhere; risk judges only what it can compute with."""
+    if not isinstance(wish, Intent):
+        return f"a {type(wish).__name__} instead of an Intent"
+    side: object = wish.side
+    if not isinstance(side, Side):
+        return f"a side of {wish.symbol} that is a {type(side).__name__}; write Side.BUY or Side.SELL"
+    amounts: dict[str, object] = {"price": wish.price, "quantity": wish.quantity}
+    for name, value in amounts.items():
+        if not isinstance(value, Decimal):
+            return f"a {name} of {wish.symbol} that is a {type(value).__name__}; money is Decimal"
+        if not value.is_finite():
+            return f"a {name} of {wish.symbol} that is {value}"
+    return None
+
+
+def _told(error: Exception) -> str:
+    """The exception and where it was raised, on one line."""
+    trace, where = error.__traceback__, ""
+    while trace is not None:
+        where, trace = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}", trace.tb_next
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({where})"

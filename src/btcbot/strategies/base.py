@@ -24,7 +24,7 @@ class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
     `now_ms` is the venue's time. `spendable` is free quote currency above the reserve; `symbols_with_open_orders` are
     busy and best left alone; `taker_rate` is a fraction, tax included. `bars` holds the last closed bar of each symbol
     and `signals`, by symbol and name, what was computed over the closed bars up to and including that one; both are
-    empty for a strategy that asks for no signals, and a symbol whose signals are not warm yet is in neither.
+    empty for a strategy that asks for no signals, and a symbol of which one signal is not warm yet is in neither.
     """
 
     cycle_id: str
@@ -51,14 +51,31 @@ class Strategy(Protocol):
         ...
 
 
+class Running(Protocol):
+    """A signal at work on the bars of one symbol. It may hold what it has seen; nobody else does."""
+
+    def update(self, *values: float) -> float:
+        """Its value after one more bar, given that bar's value of each input, in the order of `Signal.inputs`."""
+        ...
+
+
 class Signal(Protocol):
     """Something that is computed over closed bars, one after the other; see `btcbot.strategies.signals`.
 
-    `warm_up` is how many bars it needs before its value means anything.
+    `inputs` names what it is computed from: fields of the bar (open, high, low, close, volume), or other signals of the
+    same strategy. `warm_up` is how many bars of its inputs have to come before the first one at which its value means
+    something: 19 for an average over 20 bars.
     """
 
     @property
     def warm_up(self) -> int: ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+    def start(self) -> Running:
+        """A new one, that has seen nothing yet."""
+        ...
 
 
 @runtime_checkable
@@ -67,6 +84,15 @@ class UsesSignals(Protocol):
 
     def signals(self) -> Mapping[str, Signal]:
         """Name → what is to be computed. The same at every call."""
+        ...
+
+
+@runtime_checkable
+class ChoosesSymbols(Protocol):
+    """A strategy whose parameters name symbols."""
+
+    def demand_symbols(self, symbols: Sequence[str]) -> None:
+        """Raise ValueError, with what is wrong and how to mend it, where it cannot work with the symbols traded."""
         ...
 
 
@@ -91,7 +117,8 @@ class HasWakes(Protocol):
 
     This is a promise: asked at any moment before a condition comes true, whatever became of the orders of its last
     intents meanwhile (where `on_fill` is false), it would wish nothing. An engine may then leave those cycles out. It
-    never counts on the promise after a wish that risk refused.
+    never counts on the promise after a wish that risk refused. For a strategy that acts on bars, the moments are the
+    closes of later bars. A wish itself makes its symbol busy, so it ends with `on_fill`, not at once.
     """
 
     def wakes(self, context: StrategyContext) -> Wakes:

@@ -29,6 +29,12 @@ ABSENT: Final[Mapping[str, Absent]] = {
         why="the books are in SQLite",
         until=("btcbot.adapters.store.postgres", "btcbot.adapters.store.postgresql", "btcbot.adapters.store.pg"),
     ),
+    "candles: late, missing, revised, unreadable": Absent(
+        why="the strategies of a world ask for no signals", proved_by=("tests/unit/services/test_signals.py",)
+    ),
+    "public trades: late, missing, repeated": Absent(
+        why="only paper reads them, and a world trades", proved_by=("tests/process/test_paper.py",)
+    ),
     "lists older than the settle horizon": Absent(
         why="limits are then not promised; what is seen late is adopted all the same",
         proved_by=("tests/scenario/test_lagging_lists.py",),

@@ -151,13 +151,13 @@ class Effects:
 
     def rules_change(self, numbers: Numbers) -> bool:
         symbol = self._symbol(numbers[0])
-        self._world.remember_minimum(symbol)
+        self._world.market.remember_minimum(symbol)
         self._rig.venue.change_minimum(symbol, str(numbers[1]))
         return True
 
     def price_jump(self, numbers: Numbers) -> bool:
         bps = numbers[1] * 10
-        self._world.move(self._symbol(numbers[0]), bps if abs(bps) >= JUMP_BPS_MIN else JUMP_BPS_MIN)
+        self._world.market.move(self._symbol(numbers[0]), bps if abs(bps) >= JUMP_BPS_MIN else JUMP_BPS_MIN)
         return True
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ class Effects:
         return resting[which % len(resting)] if resting else None
 
     def _pair(self, symbol: str) -> Pair:
-        return self._world.pair(symbol)
+        return self._world.market.pair(symbol)
 
     def _symbol(self, number: int) -> str:
         symbols = self._world.swarm.symbols

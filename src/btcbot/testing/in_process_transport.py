@@ -162,6 +162,8 @@ def _as_simulator_reads(request: httpx2.Request) -> wire.Request:
         query=url.query.decode("ascii"),
         headers={_header_name(name): value.decode("ascii") for name, value in request.headers.raw},
         body=b"".join(stream),
+        # One way leads to both hosts; their paths are told apart by their beginnings.
+        host=wire.Host.GRAPH if url.path.startswith("/v1/") else wire.Host.REST,
     )
 
 

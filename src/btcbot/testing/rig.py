@@ -150,6 +150,7 @@ class Simulator(Process):
         addresses = json.loads(line)
         self.rest_url: str = addresses["rest"]
         self.ws_url: str = addresses["ws"]
+        self.graph_url: str = addresses["graph"]
         self._control = httpx2.Client(base_url=addresses["control"], trust_env=False, timeout=10.0)
 
     def state(self, **parameters: str) -> Any:

@@ -3,9 +3,10 @@
     python -m btcbot.testing.staged_run STAGE run --loop --cycle-seconds 0.02 --env-file bot.env
 
 STAGE is a `Stage` as JSON. It can lift the venue's rate limits (for a venue that was started without them), shorten
-time-outs, trade busily, step the clock, take all space before the n-th commit, and end the process with SIGKILL at the
-n-th point that it passes. Everything else is `btcbot run` as it is shipped: settings, locks, database file, sockets,
-signals, logs. The product itself knows none of these hooks; they exist where this module is run, and nowhere else.
+time-outs and the feed's heartbeat, trade busily, step the clock, take all space before the n-th commit, and end the
+process with SIGKILL at the n-th point that it passes. Everything else is `btcbot run` as it is shipped: settings,
+locks, database file, sockets, signals, logs. The product itself knows none of these hooks; they exist where this module
+is run, and nowhere else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import httpx2
 import msgspec
 
 from btcbot import bootstrap, cli
-from btcbot.adapters.btcturk import limits, transport
+from btcbot.adapters.btcturk import feed, limits, transport
+from btcbot.adapters.btcturk.feed_actions import FeedTiming
 from btcbot.adapters.btcturk.requester import Timing
 from btcbot.adapters.btcturk.transport import DeadlineTransport
 from btcbot.adapters.clock import SystemClock
@@ -52,6 +54,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     busy_seed: int | None = None
     read_s: float | None = None
     write_s: float | None = None
+    #: The feed's pings, the patience with their answers, and the silence that it bears, times this.
+    feed_factor: float = 1.0
     #: A file with milliseconds that are added to the wall clock, read anew each time.
     clock_file: str | None = None
     #: SIGKILL at this point, counted from 1 through all points, or through those named `die_name`.
@@ -232,6 +236,8 @@ def set_up(stage: Stage) -> None:
         exchanged["cycle_seconds_min"] = lambda settings: limits.cycle_seconds_min(len(settings.symbols), quotas)
     if stage.read_s is not None or stage.write_s is not None:
         parts["timing_of"] = _timing(stage)
+    if stage.feed_factor != 1.0:
+        feed.__dict__["FeedTiming"] = partial(FeedTiming, **_heartbeat(stage.feed_factor))
     if stage.clock_file is not None:
         parts["clock"] = SteppedClock(Path(stage.clock_file))
     if stage.busy_seed is not None:
@@ -263,6 +269,15 @@ def _timing(stage: Stage) -> Callable[[Settings], Timing]:
         )
 
     return timing
+
+
+def _heartbeat(factor: float) -> dict[str, Any]:
+    shipped = FeedTiming()
+    return {
+        "ping_interval_s": shipped.ping_interval_s * factor,
+        "pong_s": shipped.pong_s * factor,
+        "silence_ms_max": round(shipped.silence_ms_max * factor),
+    }
 
 
 def _told(build: Callable[..., bootstrap.Bot], *given: Any, **named: Any) -> bootstrap.Bot:

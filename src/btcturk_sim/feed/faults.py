@@ -43,7 +43,7 @@ from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from btcturk_sim.faults import FaultRegistry
+from btcturk_sim.faults import FaultRegistry, check_how_often, checked_parameters
 
 if TYPE_CHECKING:
     from btcturk_sim.feed.session import Session
@@ -174,10 +174,7 @@ class FeedFaults:
         """Register a rule; ValueError says what is wrong with it."""
         kind = FeedKind(kind)
         checked = _checked(kind, params)
-        if not 0 <= probability_ppm <= 1_000_000:
-            raise ValueError("probability_ppm lies between 0 and 1000000")
-        if count is not None and count < 1:
-            raise ValueError("count is at least 1; leave it out for no end")
+        check_how_often(count, probability_ppm)
         rule = FeedRule(self._registry.next_id(), kind, frozenset(types), channel, event, key, session, count,
                         probability_ppm, checked)  # fmt: skip
         self._rules[rule.id] = rule
@@ -241,14 +238,4 @@ class FeedFaults:
 
 
 def _checked(kind: FeedKind, params: Mapping[str, object]) -> dict[str, Any]:
-    allowed = _PARAMS.get(kind, {})
-    for name, value in params.items():
-        if name not in allowed:
-            raise ValueError(f"{kind.value} knows no parameter {name!r}; it takes {sorted(allowed) or 'none'}")
-        wanted = allowed[name][0]
-        if not isinstance(value, wanted) or (wanted is int and (isinstance(value, bool) or int(str(value)) < 0)):
-            raise ValueError(f"{kind.value}: {name} must be {wanted.__name__}, got {value!r}")
-    missing = [name for name, (_, needed) in allowed.items() if needed and name not in params]
-    if missing:
-        raise ValueError(f"{kind.value} needs {', '.join(missing)}")
-    return dict(params)
+    return checked_parameters(kind.value, _PARAMS.get(kind, {}), params)

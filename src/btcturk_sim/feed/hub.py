@@ -237,8 +237,10 @@ class Feed:
 
     def next_event_ms(self) -> int | None:
         """When the market, a cancel or a batch may next give somebody something to say."""
-        times = (self.engine.next_due_ms(), self.channels.tick_ms)
-        return min((one for one in times if one is not None), default=None)
+        due_ms, tick_ms = self.engine.next_due_ms(), self.channels.tick_ms
+        if due_ms is None or tick_ms is None:
+            return due_ms if tick_ms is None else tick_ms
+        return min(due_ms, tick_ms)
 
     def retime(self) -> None:
         """Some session's clock was set anew."""
@@ -247,8 +249,7 @@ class Feed:
 
     def _pass(self, until_ms: int) -> None:
         """Batches and timers up to a moment, before what happens in it."""
-        if self._balances:
-            self.flush_balances()
+        self.flush_balances()
         while True:
             tick_ms, timer_ms = self.channels.tick_ms, self._timer_ms
             if tick_ms is not None and tick_ms <= until_ms and (timer_ms is None or tick_ms <= timer_ms):
@@ -316,6 +317,11 @@ class Feed:
 
     def flush_balances(self) -> None:
         """Message 201, once for everything that changed at one time."""
+        if self._balances:
+            self._say_balances()
+
+    @exact
+    def _say_balances(self) -> None:
         pending, self._balances = self._balances, {}
         for key, (time_ms, account, assets) in pending.items():
             frame = private_frame(BALANCE_UPDATED, self._user_events.balance(account, assets))

@@ -157,23 +157,26 @@ class Session:
                 queue.clear()
         return taken
 
-    @exact
     def next_due_ms(self) -> int | None:
         if self._is_closed:
             return None
-        times = [self.next_own_due_ms()]
+        own_ms = self.next_own_due_ms()
         if self.ended is None and not self.is_silent and (self.subscriptions or self.account is not None):
-            times.append(self._feed.next_event_ms())
-        return min((one for one in times if one is not None), default=None)
+            event_ms = self._feed.next_event_ms()
+            if own_ms is None or (event_ms is not None and event_ms < own_ms):
+                return event_ms
+        return own_ms
 
-    @exact
     def next_own_due_ms(self) -> int | None:
         """As `next_due_ms`, for who is woken by `on_output` when the market brings something."""
         if self._is_closed:
             return None
         self._feed.flush_balances()
-        times = (self.timer_ms(), self._queue[0][0] if self._queue else None)
-        return min((one for one in times if one is not None), default=None)
+        timer_ms = self.timer_ms()
+        if not self._queue:
+            return timer_ms
+        first_ms = self._queue[0][0]
+        return first_ms if timer_ms is None else min(timer_ms, first_ms)
 
     @exact
     def disconnect(self, now_ms: int) -> None:

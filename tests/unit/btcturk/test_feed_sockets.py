@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -17,16 +17,15 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from tests.feed_watcher import FeedWatcher
 from tests.unit.btcturk.feed_support import diff, fill, frame, match
 from tests.unit.btcturk.support import KEY, SECRET, signer
 from tests.unit.btcturk.ws_venue import Line, Script, WsVenue, packed
 
 from btcbot.adapters.btcturk import feed as feed_module
-from btcbot.adapters.btcturk.feed import BtcturkWsClient
 from btcbot.adapters.btcturk.feed_actions import FeedTiming
 from btcbot.adapters.btcturk.feed_socket import pinned
 from btcbot.adapters.clock import SystemClock
-from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.adapters.stop import StopFlag
 from btcbot.domain.feed import FeedView, Wake
 from btcbot.errors import ConfigurationError
@@ -47,32 +46,12 @@ QUICK = FeedTiming(
 )
 
 
-class Desk:
+class Desk(FeedWatcher):
     """A client on a venue, and what it logged and measured."""
 
     def __init__(self, url: str, log: Any = None, **options: Any) -> None:
-        self.metrics = MemoryMetrics()
-        self.log = log or structlog.testing.CapturingLogger()
+        super().__init__(url, ("BTCTRY",), log=log, **{"timing": QUICK, **options})
         self.stop = StopFlag()
-        options = {"timing": QUICK, "random": lambda: 0.0, **options}
-        self.feed = BtcturkWsClient(url, ["BTCTRY"], clock=SystemClock(), metrics=self.metrics, log=self.log, **options)
-        self.events: list[Any] = []
-        self.has_lost = 0
-
-    def view(self) -> FeedView:
-        view = self.feed.view()
-        self.events += view.events
-        self.has_lost += view.has_lost_events
-        return view
-
-    def until(self, holds: Callable[[FeedView], object], seconds: float = 10.0) -> FeedView:
-        over_at = time.monotonic() + seconds
-        while True:
-            view = self.view()
-            if holds(view):
-                return view
-            assert time.monotonic() < over_at, f"it did not come to pass: {view}"
-            time.sleep(0.005)
 
     def until_whole(self) -> FeedView:
         return self.until(lambda view: "BTCTRY" in view.books)
@@ -113,7 +92,7 @@ def test_a_book_and_our_own_events_arrive() -> None:
         venue.lines[0].send(diff("BTCTRY", 11, bids=[(1, "100.5", "2")]), match(), fill())
         made.until(lambda view: len(made.events) == 2)
         assert made.view().books["BTCTRY"].top.bid == Decimal("100.5")
-        assert made.has_lost >= 1
+        assert made.lost >= 1
         depth = made.feed.depth("BTCTRY", 2)
         assert depth is not None
         assert [str(level.price) for level in depth.bids] == ["100.5", "100"]
@@ -208,11 +187,11 @@ def test_it_comes_back_after_the_venue_hangs_up() -> None:
     with on(lambda line: line.serve(seconds=0 if line.number == 1 else 60)) as (made, venue):
         made.until(lambda view: view.connection == 2 and view.books)
         made.view()
-        lost_before = made.has_lost
+        lost_before = made.lost
         venue.lines[1].close(1001, "going\naway")
         view = made.until(lambda view: view.connection == 3 and view.books)
         assert view.why_down == ""
-        assert made.has_lost > lost_before
+        assert made.lost > lost_before
         told = [call.kwargs["reason"] for call in made.log.calls if call.args[0] == "feed_disconnected"]
         assert told[-1] == "BtcTurk closed the connection (1001, going away)"
         assert made.logged().count("feed_connected") == 3

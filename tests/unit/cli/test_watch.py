@@ -149,7 +149,11 @@ class TestRefusals:
 
     @pytest.mark.usefixtures("here")
     @pytest.mark.parametrize("arguments", [["b t"], ["BTCTRY,ETHTRY"], [""], ["BTCTRY", "--for", "0"],
-                                           ["BTCTRY", "--for", "nan"], ["BTCTRY", "--levels", "0"], []])  # fmt: skip
+                                           ["BTCTRY", "--for", "nan"], ["BTCTRY", "--for", "soon"],
+                                           ["BTCTRY", "--for", "86401"], ["BTCTRY", "--levels", "0"],
+                                           ["BTCTRY", "--levels", "many"], ["BTCTRY", "ETHTRY"],
+                                           ["BTCTRY", "--env-file", "/nowhere"], ["BTCTRY", "--jsn"],
+                                           []])  # fmt: skip
     def test_what_cannot_be_meant(self, run: Run, arguments: list[str]) -> None:
         refused(run("watch", *arguments))
 

@@ -340,7 +340,8 @@ class TestExplanations:
         [("deposit", Account.TRANSFERS), ("withdrawal", Account.TRANSFERS), ("fee", Account.FEE)],
     )
     def test_a_humans_word_moves_it_out_of_suspense(self, meaning: str, account: Account) -> None:
-        found = booking.reconcile({"TRY": Decimal(-5)}, WATCHED_LONG, frozenset(), [], {}, NOW_MS, 0)
+        look = booking.Look(asked_at_ms=NOW_MS, answered_at_ms=NOW_MS)
+        found = booking.reconcile({"TRY": Decimal(-5)}, WATCHED_LONG, frozenset(), [], {}, look, 0)
         (suspense,) = found.entries
 
         entry = booking.book_explanation(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW_MS, a_transfer, an_account
 
-from btcbot.decisions.booking import Reconciliation, differences, reconcile
+from btcbot.decisions.booking import Look, Reconciliation, differences, reconcile
 from btcbot.domain.book import Discrepancy
 from btcbot.domain.ledger import Account, EntryKind, balances
 
@@ -31,13 +31,15 @@ def judge(
     transfers: Sequence[Any] = (),
     suspense: Mapping[str, Decimal] | None = None,
     at_ms: int = NOW_MS,
+    took_ms: int = 0,
     differing_since_ms: int | None = None,
 ) -> Reconciliation:
-    """One look at TRY, where the venue holds `amount` more than the books say."""
+    """One look at TRY, where the venue holds `amount` more than the books say; asked at `at_ms`, venue time."""
     found = {"TRY": Decimal(amount)} if Decimal(amount) else {}
     busy_assets = frozenset({"TRY"} if busy else set())
     since_ms = {} if differing_since_ms is None else {"TRY": differing_since_ms}
-    return reconcile(found, before, busy_assets, transfers, suspense or {}, at_ms, HORIZON_MS, since_ms)
+    look = Look(asked_at_ms=at_ms, answered_at_ms=at_ms + took_ms)
+    return reconcile(found, before, busy_assets, transfers, suspense or {}, look, HORIZON_MS, since_ms)
 
 
 def test_differences_are_venue_minus_books_over_the_assets_of_both() -> None:
@@ -81,6 +83,25 @@ def test_the_second_sight_behind_the_horizon_goes_to_suspense() -> None:
     assert entry.memo == "nobody has explained this difference"
     assert (entry.moved(Account.VENUE, "TRY"), entry.moved(Account.SUSPENSE, "TRY")) == (-5, 5)
     assert (outcome.discrepancies, outcome.unexplained) == ([], ())
+
+
+def test_a_slow_answer_makes_a_difference_no_older() -> None:
+    """Its age runs from the end of the first look to the beginning of the last: what is in between is certain."""
+    first = judge("-5", took_ms=8_000)
+    assert first.discrepancies == [seen("-5", 1, since_ms=NOW_MS + 8_000)]
+
+    too_early, in_time = NOW_MS + 8_000 + HORIZON_MS - 1, NOW_MS + 8_000 + HORIZON_MS
+    lasting = seen("-5", 3, since_ms=NOW_MS + 8_000)
+    assert judge("-5", [lasting], at_ms=too_early, took_ms=8_000).discrepancies == [lasting]
+    (entry,) = judge("-5", [lasting], at_ms=in_time, took_ms=8_000).entries
+    assert entry.at_ms == in_time + 8_000
+
+
+def test_what_was_dated_ahead_of_time_counts_from_now() -> None:
+    """A clock that ran a day ahead dated the first look; it must not keep the difference open for a day."""
+    outcome = judge("-5", [seen("-5", 3, since_ms=NOW_MS + 86_400_000)], took_ms=500)
+
+    assert outcome.discrepancies == [seen("-5", 3, since_ms=NOW_MS + 500)]
 
 
 def test_two_sights_prove_nothing_however_far_apart() -> None:
@@ -200,7 +221,7 @@ def test_several_assets_are_judged_each_by_itself() -> None:
         frozenset(),
         listed,
         {"BBB": Decimal(2), "BBC": Decimal(9)},
-        NOW_MS,
+        Look(asked_at_ms=NOW_MS, answered_at_ms=NOW_MS),
         HORIZON_MS,
     )
 
@@ -222,7 +243,7 @@ def test_one_assets_trouble_is_not_anothers() -> None:
         frozenset({"ADA"}),
         [],
         {},
-        NOW_MS,
+        Look(asked_at_ms=NOW_MS, answered_at_ms=NOW_MS),
         HORIZON_MS,
     )
 

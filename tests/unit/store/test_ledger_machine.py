@@ -243,7 +243,12 @@ class Books(RuleBasedStateMachine):
     def compare(self, are_moving: bool, ms: int) -> None:
         self.clock.pass_ms(ms)
         moving = frozenset(ASSETS) if are_moving or self.venue.hidden else frozenset[str]()
-        self.accounting.reconcile(self.venue.account(), moving, frozenset(), INSTRUMENTS)
+        self.look(moving)
+
+    def look(self, moving: frozenset[str]) -> None:
+        now_ms = self.clock.now_ms()
+        look = booking.Look(asked_at_ms=now_ms, answered_at_ms=now_ms)
+        self.accounting.reconcile(self.venue.account(), moving, frozenset(), INSTRUMENTS, look)
 
     @rule()
     def come_to_rest(self) -> None:
@@ -254,7 +259,7 @@ class Books(RuleBasedStateMachine):
         self.accounting.book_trades(self.venue.listed)
         for _ in range(booking.OBSERVATIONS_MIN + 1):
             self.clock.pass_ms(HORIZON_MS)
-            self.accounting.reconcile(self.venue.account(), frozenset(), frozenset(), INSTRUMENTS)
+            self.look(frozenset())
         books = self.store.account_balances(Account.VENUE)
         assert {asset: books.get(asset, Decimal(0)) for asset in ASSETS} == self.venue.held
         assert not self.store.discrepancies()

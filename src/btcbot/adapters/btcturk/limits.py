@@ -42,6 +42,8 @@ class Endpoint(StrEnum):
     ORDER_BOOK = "order_book"
     EXCHANGE_INFO = "exchange_info"
     SERVER_TIME = "server_time"
+    PUBLIC_TRADES = "public_trades"
+    CHARTS = "charts"
 
 
 class Quota(NamedTuple):
@@ -54,7 +56,7 @@ class Quota(NamedTuple):
 _MINUTE_MS: Final = 60_000
 _WRITES: Final = (Quota(300, _MINUTE_MS), Quota(10, 1_000))
 
-#: BtcTurk's page on rate limits; the last two are not on it and are our own manners.
+#: BtcTurk's page on rate limits; exchange info, time and public trades are not on it and are our own manners.
 QUOTAS: Final[Mapping[Endpoint, tuple[Quota, ...]]] = MappingProxyType(
     {
         Endpoint.BALANCES: (Quota(120, _MINUTE_MS),),
@@ -70,6 +72,8 @@ QUOTAS: Final[Mapping[Endpoint, tuple[Quota, ...]]] = MappingProxyType(
         Endpoint.ORDER_BOOK: (Quota(180, _MINUTE_MS),),
         Endpoint.EXCHANGE_INFO: (Quota(60, _MINUTE_MS),),
         Endpoint.SERVER_TIME: (Quota(60, _MINUTE_MS),),
+        Endpoint.PUBLIC_TRADES: (Quota(60, _MINUTE_MS),),
+        Endpoint.CHARTS: (Quota(600, 10 * _MINUTE_MS),),  # all requests to the chart host together
     }
 )
 
@@ -139,6 +143,14 @@ class RateBudget:
         now_ms = self._clock.monotonic_ns() // 1_000_000
         for window in self._windows[endpoint]:
             window.end(now_ms)
+
+
+def bar_symbols_max(interval_ms: int, quotas: Mapping[Endpoint, tuple[Quota, ...]] = QUOTAS) -> int:
+    """For how many symbols the limits allow one request for each bar of `interval_ms`, with as many to try again."""
+    most = 1_000_000
+    for quota in quotas.get(Endpoint.CHARTS, ()):
+        most = min(most, allowed(quota) * interval_ms // (2 * (quota.period_ms + SLACK_MS)))
+    return max(most, 1)
 
 
 def cycle_seconds_min(symbol_count: int, quotas: Mapping[Endpoint, tuple[Quota, ...]] = QUOTAS) -> Decimal:

@@ -15,6 +15,7 @@ from urllib.parse import quote_plus
 import httpx2
 
 from btcbot.adapters.btcturk import listing, outcome, wire
+from btcbot.adapters.btcturk.feed_frames import PublicTrade
 from btcbot.adapters.btcturk.limits import BOOKS_MAX, QUOTAS, Endpoint, Quota
 from btcbot.adapters.btcturk.requester import RefusedRead, Requester, Timing, Unreachable
 from btcbot.adapters.btcturk.sender import Sender
@@ -38,6 +39,8 @@ STAMP_AGE_MS_MAX: Final = 2_000
 BOOK_LEVELS: Final = 5
 #: Rows asked of one page of allOrders: the largest that the venue documents. What it gives is its own affair.
 ORDERS_PAGE: Final = 1_000
+#: Trades of everybody that the venue shows at most.
+PUBLIC_TRADES_MAX: Final = 50
 _MONTH_MS: Final = 30 * 24 * 3_600_000
 
 T = TypeVar("T")
@@ -149,6 +152,15 @@ class BtcturkHttpClient:
             f"/api/v2/orderbook?pairSymbol={quote_plus(symbol)}&limit={BOOK_LEVELS}",
             lambda body: wire.order_book(body, symbol, self._clock.now_ms()),
         )
+
+    def public_trades(self, symbol: str) -> Sequence[PublicTrade]:
+        """The last trades of anybody in one symbol, oldest first: as many as the venue shows, which is fifty."""
+        found = self._requester.read(
+            Endpoint.PUBLIC_TRADES,
+            f"/api/v2/trades?pairSymbol={quote_plus(symbol)}&last={PUBLIC_TRADES_MAX}",
+            lambda body: wire.public_trades(body, symbol),
+        )
+        return sorted(found, key=lambda trade: (trade.at_ms, len(trade.trade_id), trade.trade_id))
 
     # -- private reads -------------------------------------------------------------------------------------------------
 

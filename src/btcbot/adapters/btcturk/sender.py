@@ -25,6 +25,10 @@ from btcbot.errors import ConfigurationError
 from btcbot.ports import Clock, Metrics, StopSignal
 
 VENUE_HOST: Final = "api.btcturk.com"
+#: Where its charts are.
+GRAPH_HOST: Final = "graph-api.btcturk.com"
+#: How the settings call the addresses.
+_NAMES: Final = {VENUE_HOST: "BTCTURK_BASE_URL", GRAPH_HOST: "BTCTURK_GRAPH_URL"}
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _NO_BODY: Final = httpx2.ByteStream(b"")
 #: Reading an address costs more than sending it, and most are asked again and again: those of the last requests.
@@ -34,7 +38,7 @@ _url: Final = lru_cache(maxsize=64)(httpx2.URL)
 class Sender:
     """The way out to the venue at `base_url`. `transport` None opens real sockets.
 
-    Raises ConfigurationError for a base URL other than BtcTurk's own over https or one of this machine.
+    Raises ConfigurationError for a base URL other than `host`, one of BtcTurk's own, over https or one of this machine.
     """
 
     def __init__(
@@ -47,8 +51,9 @@ class Sender:
         quotas: Mapping[Endpoint, tuple[Quota, ...]],
         transport: httpx2.BaseTransport | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        host: str = VENUE_HOST,
     ) -> None:
-        self._base_url, is_tls = _pinned(base_url)
+        self._base_url, is_tls = _pinned(base_url, host)
         if transport is None:
             if is_tls and ssl_context is None:
                 ssl_context = ssl.create_default_context()
@@ -130,19 +135,20 @@ class Sender:
         return Answer(response.status_code, body, retry_after_s(header(response, b"retry-after")))
 
 
-def _pinned(base_url: str) -> tuple[str, bool]:
+def _pinned(base_url: str, venue_host: str) -> tuple[str, bool]:
     """Scheme and host of `base_url`, and whether it is https; ConfigurationError for a host that is not allowed."""
+    name = _NAMES[venue_host]
     try:
         parts = urlsplit(base_url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"BTCTURK_BASE_URL {base_url!r} cannot be read: {error}") from error
+        raise ConfigurationError(f"{name} {base_url!r} cannot be read: {error}") from error
     host = (parts.hostname or "").lower()
     plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
-    venue = parts.scheme == "https" and host == VENUE_HOST and port in (None, 443)
+    venue = parts.scheme == "https" and host == venue_host and port in (None, 443)
     local = parts.scheme in ("http", "https") and host in LOOPBACK
     if not plain or not (venue or local):
-        raise ConfigurationError(f"BTCTURK_BASE_URL must be https://{VENUE_HOST} or a loopback address")
+        raise ConfigurationError(f"{name} must be https://{venue_host} or a loopback address")
     named = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{named}" + (f":{port}" if port is not None else ""), parts.scheme == "https"
 

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from btcbot.adapters.btcturk import wire_values as values
+from btcbot.adapters.btcturk.feed_frames import PublicTrade
 from btcbot.adapters.btcturk.wire_values import NULL, WireError
 from btcbot.domain import money
 from btcbot.domain.account import Balance
@@ -46,6 +47,7 @@ __all__ = [
     "order_body",
     "order_book",
     "placed_order",
+    "public_trades",
     "server_time_ms",
     "tickers",
     "trades",
@@ -294,6 +296,39 @@ def tickers(body: bytes, received_at_ms: int) -> dict[str, Quote]:
         except WireError:
             continue
     return quotes
+
+
+# -- trades of everybody -----------------------------------------------------------------------------------------------
+
+
+class _PublicTrade(msgspec.Struct, frozen=True, gc=False):
+    pair: str
+    date: Raw
+    tid: Raw
+    price: Raw
+    amount: Raw
+    side: str
+
+
+_PUBLIC_TRADES: Final = msgspec.json.Decoder(list[_PublicTrade])
+
+
+def public_trades(body: bytes, symbol: str) -> list[PublicTrade]:
+    """Trades of GET /api/v2/trades, in the venue's order (newest first in all samples)."""
+    made = []
+    for row in _decode(_PUBLIC_TRADES, unpack(body, "the trades"), "the trades"):
+        if values.symbol(row.pair) != symbol:
+            raise WireError("a trade is of another pair than the one asked for")
+        made.append(
+            PublicTrade(
+                trade_id=values.number_identifier(row.tid, "a trade's id"),
+                at_ms=values.time_ms(row.date, "a trade's time"),
+                price=values.positive(row.price, "a trade's price"),
+                quantity=values.positive(row.amount, "a trade's amount"),
+                is_buy=_side(row.side) is Side.BUY,
+            )
+        )
+    return made
 
 
 # -- balances ----------------------------------------------------------------------------------------------------------

@@ -62,3 +62,31 @@ class BarColumns(msgspec.Struct, frozen=True, kw_only=True):
             name: getattr(self, name)[cut] for name in ("open_time_ms", "open", "high", "low", "close", "volume")
         }
         return msgspec.structs.replace(self, **columns)
+
+
+class Cursor:
+    """Where a clock stands in the bars of one symbol: `at` is the index of the last bar that has closed, -1 before."""
+
+    __slots__ = ("_interval_ms", "_opens", "_times", "at")
+
+    def __init__(self, bars: BarColumns) -> None:
+        self._opens = bars.open_time_ms
+        self._times = bars.open_time_ms.data  # single values are read from it twice as fast
+        self._interval_ms = bars.interval_ms
+        self.at = -1
+
+    def move_to(self, now_ms: int) -> int:
+        """The last bar closed by `now_ms`, never going back. Reckoned where no bar is missing, else searched for."""
+        times, interval_ms, following = self._times, self._interval_ms, self.at + 1
+        count = len(times)
+        if following == count or times[following] + interval_ms > now_ms:
+            return self.at
+        at = following + (now_ms - interval_ms - times[following]) // interval_ms
+        if (
+            at >= count
+            or times[at] + interval_ms > now_ms
+            or (at + 1 < count and times[at + 1] + interval_ms <= now_ms)
+        ):
+            at = int(self._opens.searchsorted(now_ms - interval_ms, side="right")) - 1
+        self.at = at
+        return at

@@ -6,19 +6,19 @@ Units are undone with a log of what to put back, so that a write costs the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from btcbot.adapters.store.sql import misuse, trading_state_of
+from btcbot.adapters.store.sql import TRADING_STATE, TRADING_STATE_REASON, misuse, trading_state_of
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Account, Entry, Hold
 from btcbot.domain.money import ZERO
-from btcbot.domain.orders import Order, OrderStatus
+from btcbot.domain.orders import OPEN, REOPENABLE, Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
 from btcbot.errors import StoreFailed
@@ -26,7 +26,12 @@ from btcbot.ports import BookIdentity, Discrepancy
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
+#: Statuses that may still change.
+LIVE: Final = OPEN | REOPENABLE
+_TOO_LATE: Final = "a write came after its unit had ended"
 _ABSENT: Final[Any] = object()
+#: Instead of a key: the whole table is to be put back.
+_WHOLE: Final[Any] = object()
 
 
 class _State:
@@ -35,10 +40,13 @@ class _State:
     def __init__(self) -> None:
         self.identity: dict[None, BookIdentity] = {}
         self.orders: dict[str, Order] = {}
+        #: Those of `orders` that are not closed for good: what every cycle asks for, however many are.
+        self.live: dict[str, Order] = {}
+        self.last_order_times_ms: dict[tuple[str, str], int] = {}
         self.holds: dict[str, Hold] = {}
         self.fills: dict[str, Fill] = {}
         self.entries: dict[str, Entry] = {}
-        self.balances: dict[tuple[Account, str], Decimal] = {}
+        self.balances: dict[Account, dict[str, Decimal]] = {account: {} for account in Account}
         self.positions: dict[str, Position] = {}
         self.verdicts: dict[str, tuple[Verdict, ...]] = {}
         self.cycles: dict[str, CycleReport] = {}
@@ -46,24 +54,65 @@ class _State:
         self.discrepancies: dict[None, tuple[Discrepancy, ...]] = {}
         self.values: dict[str, str] = {}
 
+    def put_live_in_order(self) -> None:
+        """After an order reopened, or a unit was undone: `live` is in the order of `orders` again."""
+        kept = {key: order for key, order in self.orders.items() if key in self.live}
+        self.live.clear()
+        self.live.update(kept)
+
+
+class _Closed(_State):
+    """What a store has left when it is closed: every look at it fails."""
+
+    def __init__(self) -> None:
+        """Nothing is there."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise StoreFailed("the store is closed")
+
 
 class MemoryTransaction:
     """One unit: writes go in at once, and are put back when the unit fails."""
 
-    __slots__ = ("_failed", "_is_open", "_state", "_undo")
+    __slots__ = ("_failed", "_is_open", "_state", "_store", "_undo")
 
-    def __init__(self, state: _State) -> None:
-        self._state = state
-        self._undo: list[Callable[[], object]] = []
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._state = store._state
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._failed: StoreFailed | None = None
+        self._is_open = False
+
+    def __enter__(self) -> MemoryTransaction:
+        store = self._store
+        if store._unit is not None:
+            raise misuse("a unit began inside another")
+        if isinstance(self._state, _Closed):
+            raise StoreFailed("the store is closed")
+        store._unit = self
         self._is_open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store._unit = None
+        self._is_open = False
+        if kind is not None or self._failed is not None:
+            self._put_back()
+            if kind is None and self._failed is not None:
+                raise self._failed
 
     def insert_order(self, order: Order) -> None:
         if order.client_order_id in self._state.orders:
             raise self._fail(f"order {order.client_order_id} exists already")
         if order.quantity <= 0 or order.filled_quantity < 0:
             raise self._fail(f"order {order.client_order_id} has no positive quantity")
-        self._put(self._state.orders, order.client_order_id, order)
+        self._put_order(order)
+        key = (order.symbol, order.side.value)
+        if order.status is not OrderStatus.DENIED:
+            times = self._state.last_order_times_ms
+            self._put(times, key, max(times.get(key, order.created_at_ms), order.created_at_ms))
 
     def update_order(self, order: Order) -> None:
         before = self._state.orders.get(order.client_order_id)
@@ -71,19 +120,49 @@ class MemoryTransaction:
             raise self._fail(f"order {order.client_order_id} cannot be updated: there is no such order")
         if order.filled_quantity < 0:
             raise self._fail(f"order {order.client_order_id} has a negative filled quantity")
-        after = replace(
-            before,
-            status=order.status,
-            updated_at_ms=order.updated_at_ms,
-            filled_quantity=order.filled_quantity,
-            venue_order_id=order.venue_order_id,
-            stamp_ms=order.stamp_ms,
-            reason=order.reason,
-            cancel_requested_at_ms=order.cancel_requested_at_ms,
-            absent_count=order.absent_count,
-            absent_since_ms=order.absent_since_ms,
+        after = (
+            order
+            if _was_wished_alike(before, order)
+            else replace(
+                before,
+                status=order.status,
+                updated_at_ms=order.updated_at_ms,
+                filled_quantity=order.filled_quantity,
+                venue_order_id=order.venue_order_id,
+                stamp_ms=order.stamp_ms,
+                reason=order.reason,
+                cancel_requested_at_ms=order.cancel_requested_at_ms,
+                absent_count=order.absent_count,
+                absent_since_ms=order.absent_since_ms,
+            )
         )
-        self._put(self._state.orders, order.client_order_id, after)
+        self._put_order(after)
+        if after.status is OrderStatus.DENIED:
+            self._forget_time_of(after)
+
+    def _put_order(self, order: Order) -> None:
+        known = order.client_order_id in self._state.orders
+        self._put(self._state.orders, order.client_order_id, order)
+        if order.status in LIVE:
+            reopens = known and order.client_order_id not in self._state.live
+            self._put(self._state.live, order.client_order_id, order)
+            if reopens:
+                self._state.put_live_in_order()
+        else:
+            self._drop(self._state.live, order.client_order_id)
+
+    def _forget_time_of(self, denied: Order) -> None:
+        """A denied order starts no cooldown: the time of the one before it counts again."""
+        key = (denied.symbol, denied.side.value)
+        times = [
+            order.created_at_ms
+            for order in self._state.orders.values()
+            if (order.symbol, order.side.value) == key and order.status is not OrderStatus.DENIED
+        ]
+        if times:
+            self._put(self._state.last_order_times_ms, key, max(times))
+        else:
+            self._drop(self._state.last_order_times_ms, key)
 
     def put_hold(self, hold: Hold) -> None:
         if not hold.amount:
@@ -108,8 +187,8 @@ class MemoryTransaction:
             return False
         self._put(self._state.entries, entry.entry_id, entry)
         for posting in entry.postings:
-            key = (posting.account, posting.asset)
-            self._put(self._state.balances, key, self._state.balances.get(key, ZERO) + posting.amount)
+            balances = self._state.balances[posting.account]
+            self._put(balances, posting.asset, balances.get(posting.asset, ZERO) + posting.amount)
         return True
 
     def put_position(self, position: Position) -> None:
@@ -145,66 +224,45 @@ class MemoryTransaction:
         self._put(self._state.identity, None, identity)
 
     def _put(self, table: dict[_K, _V], key: _K, value: _V) -> None:
-        self._demand_open()
-        before = table.get(key, _ABSENT)
-        if before is _ABSENT:
-            self._undo.append(lambda: table.pop(key))
-        else:
-            self._undo.append(lambda: table.__setitem__(key, before))
+        if not self._is_open:
+            raise misuse(_TOO_LATE)
+        self._undo.append((table, key, table.get(key, _ABSENT)))
         table[key] = value
 
     def _drop(self, table: dict[_K, _V], key: _K) -> None:
-        self._demand_open()
-        if key in table:
-            before = table.pop(key)
-            self._undo.append(lambda: table.__setitem__(key, before))
+        if not self._is_open:
+            raise misuse(_TOO_LATE)
+        before = table.pop(key, _ABSENT)
+        if before is not _ABSENT:
+            self._undo.append((table, key, before))
 
     def _keep_from(self, table: dict[str, _V], first_kept: str) -> None:
         self._demand_open()
         before = dict(table)
-
-        def put_back() -> None:
-            table.clear()
-            table.update(before)  # in the order of writing, which is the order of reading
-
-        self._undo.append(put_back)
+        self._undo.append((table, _WHOLE, before))
         for key in [key for key in table if key < first_kept]:
             del table[key]
 
     def _demand_open(self) -> None:
         if not self._is_open:
-            raise misuse("a write came after its unit had ended")
+            raise misuse(_TOO_LATE)
 
     def _fail(self, why: str) -> StoreFailed:
         self._demand_open()
         self._failed = StoreFailed(why)
         return self._failed
 
-    def end(self, *, keep: bool) -> StoreFailed | None:
-        """Close the unit; the failure that forced a rollback although the caller wanted to keep."""
-        self._is_open = False
-        if keep and self._failed is None:
-            return None
-        for put_back in reversed(self._undo):
-            put_back()
-        return self._failed if keep else None
-
-
-class _Unit:
-    """`with store.transaction() as tx`."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> MemoryTransaction:
-        return self._store._begin()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        failed = self._store._end(keep=kind is None)
-        if failed is not None:
-            raise failed
+    def _put_back(self) -> None:
+        """As if nothing had been written."""
+        for table, key, before in reversed(self._undo):
+            if key is _WHOLE:
+                table.clear()
+                table.update(before)  # in the order of writing, which is the order of reading
+            elif before is _ABSENT:
+                del table[key]
+            else:
+                table[key] = before
+        self._state.put_live_in_order()
 
 
 class MemoryStore:
@@ -213,122 +271,125 @@ class MemoryStore:
     def __init__(self) -> None:
         self._state = _State()
         self._unit: MemoryTransaction | None = None
-        self._is_closed = False
+        self._trading_state: tuple[str | None, str | None, tuple[TradingState, str]] | None = None
 
     def __repr__(self) -> str:
+        if isinstance(self._state, _Closed):
+            return "<MemoryStore, closed>"
         return f"<MemoryStore of {len(self._state.orders)} orders, {len(self._state.fills)} fills>"
 
-    def transaction(self) -> _Unit:
-        return _Unit(self)
-
-    def _begin(self) -> MemoryTransaction:
-        if self._unit is not None:
-            raise misuse("a unit began inside another")
-        if self._is_closed:
-            raise StoreFailed("the store is closed")
-        self._unit = MemoryTransaction(self._state)
-        return self._unit
-
-    def _end(self, *, keep: bool) -> StoreFailed | None:
-        unit, self._unit = self._unit, None
-        assert unit is not None
-        return unit.end(keep=keep)
-
-    @property
-    def _read(self) -> _State:
-        if self._is_closed:
-            raise StoreFailed("the store is closed")
-        return self._state
+    def transaction(self) -> MemoryTransaction:
+        return MemoryTransaction(self)
 
     def identity(self) -> BookIdentity | None:
-        return self._read.identity.get(None)
+        return self._state.identity.get(None)
 
     def order(self, client_order_id: str) -> Order | None:
-        return self._read.orders.get(client_order_id)
+        return self._state.orders.get(client_order_id)
 
     def order_by_venue_id(self, venue_order_id: str) -> Order | None:
-        newest_first = reversed(self._read.orders.values())
+        newest_first = reversed(self._state.orders.values())
         return next((order for order in newest_first if order.venue_order_id == venue_order_id), None)
 
     def orders(self, statuses: Sequence[OrderStatus], since_ms: int = 0) -> Sequence[Order]:
+        state = self._state
+        if not state.live and LIVE.issuperset(statuses):
+            return []
         wanted = frozenset(statuses)
-        return [
-            order for order in self._read.orders.values() if order.status in wanted and order.updated_at_ms >= since_ms
-        ]
+        table = state.live if wanted <= LIVE else state.orders
+        return [order for order in table.values() if order.status in wanted and order.updated_at_ms >= since_ms]
 
     def recent_orders(self, limit: int) -> Sequence[Order]:
-        return _newest(self._read.orders, limit)[::-1]
+        return _newest(self._state.orders, limit)[::-1]
 
     def order_count(self) -> int:
-        return len(self._read.orders)
+        return len(self._state.orders)
 
     def last_order_times_ms(self) -> Mapping[tuple[str, str], int]:
-        newest: dict[tuple[str, str], int] = {}
-        for order in self._read.orders.values():
-            if order.status is not OrderStatus.DENIED:
-                key = (order.symbol, order.side.value)
-                newest[key] = max(newest.get(key, order.created_at_ms), order.created_at_ms)
-        return newest
+        return dict(self._state.last_order_times_ms)
 
     def holds(self) -> Mapping[str, Hold]:
-        return dict(sorted(self._read.holds.items()))
+        return _sorted(self._state.holds)
 
     def has_fill(self, trade_id: str) -> bool:
-        return trade_id in self._read.fills
+        return trade_id in self._state.fills
 
     def fills(self, since_ms: int = 0, limit: int | None = None) -> Sequence[Fill]:
-        found = [fill for fill in self._read.fills.values() if fill.at_ms >= since_ms]
+        found = [fill for fill in self._state.fills.values() if fill.at_ms >= since_ms]
         found.sort(key=_at_ms)  # stable: fills of one moment stay in the order of booking
         return found if limit is None else found[max(len(found) - limit, 0) :]
 
     def fills_of(self, client_order_id: str) -> Sequence[Fill]:
-        found = [fill for fill in self._read.fills.values() if fill.client_order_id == client_order_id]
+        found = [fill for fill in self._state.fills.values() if fill.client_order_id == client_order_id]
         return sorted(found, key=_at_ms)
 
     def fill_count(self) -> int:
-        return len(self._read.fills)
+        return len(self._state.fills)
 
     def has_entry(self, entry_id: str) -> bool:
-        return entry_id in self._read.entries
+        return entry_id in self._state.entries
 
     def entry(self, entry_id: str) -> Entry | None:
-        return self._read.entries.get(entry_id)
+        return self._state.entries.get(entry_id)
 
     def entries(self, limit: int | None = None) -> Sequence[Entry]:
-        return list(self._read.entries.values()) if limit is None else _newest(self._read.entries, limit)
+        return list(self._state.entries.values()) if limit is None else _newest(self._state.entries, limit)
 
     def entry_count(self) -> int:
-        return len(self._read.entries)
+        return len(self._state.entries)
 
     def account_balances(self, account: Account) -> Mapping[str, Decimal]:
-        return {asset: sum_ for (of, asset), sum_ in sorted(self._read.balances.items()) if of is account}
+        return _sorted(self._state.balances[account])
 
     def positions(self) -> Mapping[str, Position]:
-        return dict(sorted(self._read.positions.items()))
+        return _sorted(self._state.positions)
 
     def verdicts(self, cycle_id: str) -> Sequence[Verdict]:
-        return list(self._read.verdicts.get(cycle_id, ()))
+        return list(self._state.verdicts.get(cycle_id, ()))
 
     def cycles(self, limit: int) -> Sequence[CycleReport]:
-        return _newest(self._read.cycles, limit)[::-1]
+        return _newest(self._state.cycles, limit)[::-1]
 
     def cycle(self, cycle_id: str) -> CycleReport | None:
-        return self._read.cycles.get(cycle_id)
+        return self._state.cycles.get(cycle_id)
 
     def cycle_count(self) -> int:
-        return len(self._read.cycles) + self._read.forgotten_cycles.get(None, 0)
+        return len(self._state.cycles) + self._state.forgotten_cycles.get(None, 0)
 
     def discrepancies(self) -> Sequence[Discrepancy]:
-        return list(self._read.discrepancies.get(None, ()))
+        return list(self._state.discrepancies.get(None, ()))
 
     def value(self, key: str) -> str | None:
-        return self._read.values.get(key)
+        return self._state.values.get(key)
 
     def trading_state(self) -> tuple[TradingState, str]:
-        return trading_state_of(self.value)
+        values = self._state.values
+        told = values.get(TRADING_STATE), values.get(TRADING_STATE_REASON)
+        if self._trading_state is None or self._trading_state[:2] != told:
+            self._trading_state = (*told, trading_state_of(self.value))
+        return self._trading_state[2]
 
     def close(self) -> None:
-        self._is_closed = True
+        self._state = _Closed()
+
+
+def _was_wished_alike(before: Order, after: Order) -> bool:
+    """Whether everything that never changes is the very same: then a step of an order may be kept as it is."""
+    return (
+        after.price is before.price
+        and after.quantity is before.quantity
+        and after.created_at_ms == before.created_at_ms
+        and after.intent_id is before.intent_id
+        and after.cycle_id is before.cycle_id
+        and after.side is before.side
+        and after.symbol is before.symbol
+        and after.strategy is before.strategy
+    )
+
+
+def _sorted(table: Mapping[str, _V]) -> dict[str, _V]:
+    """A copy in the order of the keys."""
+    return dict(sorted(table.items())) if len(table) > 1 else dict(table)
 
 
 def _at_ms(fill: Fill) -> int:

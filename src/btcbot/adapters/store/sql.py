@@ -247,6 +247,7 @@ class SqlStore(ABC):
             ) from error
 
 
+_TRADING_STATES: Final = {state.name: state for state in TradingState}
 _STATUS_PLACES: Final = tuple(f"s{number}" for number in range(len(OrderStatus)))
 
 
@@ -255,9 +256,10 @@ def trading_state_of(value: Callable[[str], str | None]) -> tuple[TradingState, 
     state = value(TRADING_STATE)
     if state is None:
         return TradingState.ACTIVE, ""
-    if state not in TradingState.__members__:
+    known = _TRADING_STATES.get(state)
+    if known is None:
         raise StoreFailed(f"the database holds the unknown trading state {state!r}: restore a backup")
-    return TradingState[state], value(TRADING_STATE_REASON) or ""
+    return known, value(TRADING_STATE_REASON) or ""
 
 
 def one_line(told: object) -> str:

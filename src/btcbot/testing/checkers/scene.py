@@ -242,9 +242,15 @@ class Scene:
         symbol = request.query.partition("pairSymbol=")[2].partition("&")[0]
         try:
             data = json.loads(answer.body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
-            best_bid, best_ask = data["bids"][0], data["asks"][0]
+            is_whole = bool(data["bids"]) and bool(data["asks"])
+            best_bid, best_ask = (data["bids"][0], data["asks"][0]) if is_whole else ((0,), (0,))
             bid, ask = Decimal(best_bid[0]), Decimal(best_ask[0])
         except (ValueError, LookupError, TypeError, ArithmeticError):
+            # Nobody can read it, so it says nothing: what a ticker has told in this cycle stands.
+            if self.eye is not None:
+                self.eye.failed()
+            return
+        if not is_whole:
             self.told.pop(symbol, None)  # nothing that anybody could trade on
             if self.eye is not None:
                 self.eye.failed()

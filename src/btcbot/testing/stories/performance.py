@@ -13,11 +13,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
-
-import msgspec
 
 from btcbot import bootstrap
 from btcbot.adapters.metrics import NullMetrics
@@ -27,20 +26,21 @@ from btcbot.domain.orders import OPEN
 from btcbot.domain.reasons import TradingState
 from btcbot.errors import StoreFailed
 from btcbot.profiles import RUN
-from btcbot.services.operator import REQUEST, Request
 from btcbot.testing.checkers import Checkers, Violated
 from btcbot.testing.checkers.feed_eye import FeedEye
 from btcbot.testing.in_process_feed import Plug
 from btcbot.testing.in_process_rig import Rig
 from btcbot.testing.manual_clock import EPOCH_MS, Agenda
 from btcbot.testing.points import Crash
+from btcbot.testing.stage import NoLog
+from btcbot.testing.stories.hands import Hands
 from btcbot.testing.stories.harm import Harm
 from btcbot.testing.stories.stage import blank, limits
-from btcbot.testing.stories.story import Act, Story
-from btcbot.testing.world import NoLog
+from btcbot.testing.stories.story import Story
 from btcturk_sim import wire
 from btcturk_sim.accounts import Transfer
 from btcturk_sim.api import TRADES_MAX
+from btcturk_sim.engine import EngineOptions
 from btcturk_sim.instruments import FIAT
 from btcturk_sim.wire import Response
 
@@ -49,19 +49,20 @@ if TYPE_CHECKING:
 
 HEAL_CYCLES_MAX: Final = 30
 HEAL_SECONDS: Final = 20.0
+#: Levels of a book: no order of a story reaches further, and a story is told many thousand times.
+LEVELS: Final = 12
 #: Longest period of the venue's limits: for so long a new process cannot know what the old one asked.
 _LIMITS_FORGIVE_MS: Final = 61_000
 #: What a story's settings are, unless it says otherwise.
 _SETTINGS: Final[Mapping[str, str]] = {"COOLDOWN_SECONDS": "0", "TTL_SECONDS": "35"}
-_PUT: Final = (
-    "INSERT INTO named_values (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
 
 
-class Performance:
+class Performance(Hands):
     """`play` it once. `wrong` is empty when all was well, `points` are the names of all points of the story itself."""
 
     def __init__(self, story: Story, folder: Path, harm: Harm | None = None) -> None:
+        self.eye = FeedEye() if story.has_feed else None
+        super().__init__(_rig_of(story, folder, self.eye))
         self.story = story
         self.wrong: list[str] = []
         self.points: list[str] = []
@@ -69,42 +70,15 @@ class Performance:
         self.statements = 0
         self.breaks_at: int | None = None
         self.lives: dict[str, list[str]] = {}
-        self.once: list[tuple[str, Act]] = []
         self.crashes = 0
-        self.kill_since: int | None = None
-        self.points_passed = 0
         self.safe_mode_left = 0
         self.is_healing = False
-        self.eye = FeedEye() if story.has_feed else None
         self.paused_ms = 0
         self.skew_ms = round(story.skew_seconds * 1_000)
         self.halts = 0
         self.harm = harm
         self._is_counting = False
-        self._requests = 0
         self._restarted_at_ms = EPOCH_MS - _LIMITS_FORGIVE_MS
-        key = f"story-{os.getpid()}"
-        settings = {**_SETTINGS, **story.settings}
-        mode = "dry_run" if settings.get("DRY_RUN") == "true" else "demo"
-        self.rig = Rig(
-            folder,
-            symbols=story.symbols,
-            prices=story.prices,
-            balances=story.balances,
-            strategy=(lambda read: bootstrap.strategy_of(RUN, read)) if story.is_traded else None,
-            cycle_seconds=story.cycle_seconds,
-            nonce=story.nonce,
-            engine=story.engine,
-            image=blank(key, mode),
-            key=key,
-            packs=False,
-            has_feed=story.has_feed,
-            feed_plug=Plug(listener=self.eye),
-            trades_max=TRADES_MAX,
-            log=NoLog(),
-            metrics=NullMetrics(),
-            **settings,
-        )
         self.agenda = Agenda(self.rig.clock)
         self.limits = limits(tuple(self.rig.environment.items()))
         if self.skew_ms:
@@ -322,82 +296,6 @@ class Performance:
     def arrives(self, name: str, request: wire.Request, answer: Response) -> None:
         self.checkers.arrives(name, request, answer)
 
-    # -- what acts and harms do ----------------------------------------------------------------------------------------
-
-    def kill(self, *, is_on: bool) -> None:
-        path = self.rig.kill_switch().path
-        if is_on:
-            path.touch()
-            self.kill_since = self.points_passed
-        else:
-            path.unlink(missing_ok=True)
-            self.kill_since = None
-
-    def end(self, settings: Mapping[str, str]) -> None:
-        """The process ends; the next one has these settings."""
-        self.rig.crash()
-        self.rig.environment |= settings
-
-    def request(self, kind: str, **arguments: str) -> None:
-        """Leave an operator's request in the database, as another process does. One waits at a time."""
-        if self.named_value(REQUEST):
-            return
-        self._requests += 1
-        wanted = Request(
-            request_id=f"request-{self._requests}",
-            kind=kind,
-            arguments=arguments,
-            made_at_ms=self.rig.clock.now_ms(),
-            wait_ms=60_000,
-        )
-        self.rig.disk.execute(_PUT, (REQUEST, msgspec.json.encode(wanted).decode()))
-
-    def resume(self) -> None:
-        """The operator has looked at the evidence of a halt, and reopens."""
-        if self.rig.state() is TradingState.HALTED:
-            self.request("resume", reason="looked at")
-
-    def network(self, *, is_up: bool) -> None:
-        self.rig.venue.transport.is_up = is_up
-
-    def at_next_commits(self, number: int, act: Act) -> None:
-        """`act` at the `number`th commit from now on."""
-        then = act if number == 1 else lambda it: it.at_next_commits(number - 1, act)
-        self.once.append(("after commit", then))
-
-    # -- what became of it ---------------------------------------------------------------------------------------------
-
-    def named_value(self, name: str) -> str:
-        row = self.rig.disk.execute("SELECT value FROM named_values WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else ""
-
-    def verdicts(self) -> set[str]:
-        """Codes of all verdicts so far."""
-        return {str(code) for (code,) in self.rig.disk.execute("SELECT DISTINCT code FROM verdicts").fetchall()}
-
-    def entries(self) -> list[str]:
-        """Kinds of all entries, oldest first."""
-        return [entry.kind.value for entry in self.rig.store.entries()]
-
-    def taker_rate(self) -> Decimal:
-        """What the bot believes to pay for taking, as a share."""
-        return self.rig.bot.services.accounting.fee_rates.taker
-
-    @property
-    def posts(self) -> int:
-        """Orders that left."""
-        return sum(self.rig.venue.transport.posts.values())
-
-    def sent(self, side: str) -> int:
-        """Orders of this side that left."""
-        posts = self.rig.venue.transport.posts
-        return sum(posts[order.client_order_id] for order in self.rig.orders() if order.side == side)
-
-    @property
-    def cancels(self) -> int:
-        """Cancellations that left."""
-        return len(self.rig.venue.requests("DELETE"))
-
     # -- what checkers ask ---------------------------------------------------------------------------------------------
 
     @property
@@ -411,3 +309,29 @@ class Performance:
     @staticmethod
     def transfer_name(transfer: Transfer) -> str:
         return f"{'fiat' if transfer.asset in FIAT else 'crypto'}:{transfer.id}"
+
+
+def _rig_of(story: Story, folder: Path, eye: FeedEye | None) -> Rig:
+    key = f"story-{os.getpid()}"
+    settings = {**_SETTINGS, **story.settings}
+    mode = "dry_run" if settings.get("DRY_RUN") == "true" else "demo"
+    engine = story.engine or EngineOptions()
+    return Rig(
+        folder,
+        symbols=story.symbols,
+        prices=story.prices,
+        balances=story.balances,
+        strategy=(lambda read: bootstrap.strategy_of(RUN, read)) if story.is_traded else None,
+        cycle_seconds=story.cycle_seconds,
+        nonce=story.nonce,
+        engine=replace(engine, book=replace(engine.book, levels=LEVELS)),
+        image=blank(key, mode),
+        key=key,
+        packs=False,
+        has_feed=story.has_feed,
+        feed_plug=Plug(listener=eye),
+        trades_max=TRADES_MAX,
+        log=NoLog(),
+        metrics=NullMetrics(),
+        **settings,
+    )

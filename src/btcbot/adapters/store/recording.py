@@ -1,0 +1,108 @@
+"""A store for backtests: what may still change lives in memory, what is over goes into columns.
+
+It is a `MemoryStore`, so that the pipeline finds in it what it finds in a database. After each cycle `drain` hands to a
+`Recorder` what is over, and forgets it: a million bars must not pay for a million objects. Whether a trade or an entry
+is booked, what is open and what was closed lately stays answered; the whole past is the recorder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import chain
+from typing import Final, Protocol
+
+from btcbot.adapters.store.memory import LIVE, MemoryStore
+from btcbot.domain.cycles import CycleReport, Verdict
+from btcbot.domain.fills import Fill
+from btcbot.domain.ledger import Entry
+from btcbot.domain.orders import OPEN, Order
+
+#: Closed orders that are kept at hand: a venue may still tell something of them.
+CLOSED_KEPT: Final = 64
+#: Orders at hand that make it worth letting go of some.
+DRAIN_ORDERS_AT: Final = 512
+
+
+class Recorder(Protocol):
+    """Takes what is over: each thing once, oldest first."""
+
+    def order(self, order: Order) -> None: ...
+    def fill(self, fill: Fill) -> None: ...
+    def entry(self, entry: Entry) -> None: ...
+    def verdict(self, verdict: Verdict) -> None: ...
+    def cycle(self, report: CycleReport) -> None: ...
+
+
+class RecordingStore(MemoryStore):
+    """`StateStore` of one process whose past is told to a recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self._fill_ids: set[str] = set()
+        self._entry_ids: set[str] = set()
+        self._cycles_told = 0
+        self._orders_told = 0
+
+    def drain(self) -> None:
+        """Between two cycles: tell what is over."""
+        state, recorder = self._state, self._recorder
+        if state.verdicts:
+            for verdict in chain.from_iterable(state.verdicts.values()):
+                recorder.verdict(verdict)
+            state.verdicts.clear()
+        if state.fills:
+            for fill in state.fills.values():
+                recorder.fill(fill)
+            self._fill_ids.update(state.fills)
+            state.fills.clear()
+        if state.entries:
+            for entry in state.entries.values():
+                recorder.entry(entry)
+            self._entry_ids.update(state.entries)
+            state.entries.clear()
+        if state.cycles:
+            for report in state.cycles.values():
+                recorder.cycle(report)
+            self._cycles_told += len(state.cycles)
+            state.cycles.clear()
+        if len(state.orders) > DRAIN_ORDERS_AT:
+            self._tell_orders(CLOSED_KEPT)
+
+    def tell_all(self) -> None:
+        """At the end: everything, open orders too."""
+        self.drain()
+        self._tell_orders(0)
+        for order in self._state.orders.values():
+            self._recorder.order(order)
+
+    def _tell_orders(self, kept: int) -> None:
+        """Let go of orders that are closed for good, oldest first; the newest `kept` stay at hand."""
+        orders = self._state.orders
+        over = [order for order in orders.values() if order.status not in LIVE]
+        for order in over[: len(over) - kept]:
+            self._recorder.order(order)
+            del orders[order.client_order_id]
+            self._orders_told += 1
+
+    def open_orders(self) -> Collection[Order]:
+        """Those that are open now, oldest first."""
+        return [order for order in self._state.live.values() if order.status in OPEN]
+
+    def has_fill(self, trade_id: str) -> bool:
+        return trade_id in self._fill_ids or super().has_fill(trade_id)
+
+    def fill_count(self) -> int:
+        return len(self._fill_ids) + super().fill_count()
+
+    def has_entry(self, entry_id: str) -> bool:
+        return entry_id in self._entry_ids or super().has_entry(entry_id)
+
+    def entry_count(self) -> int:
+        return len(self._entry_ids) + super().entry_count()
+
+    def order_count(self) -> int:
+        return self._orders_told + super().order_count()
+
+    def cycle_count(self) -> int:
+        return self._cycles_told + super().cycle_count()

@@ -1,0 +1,191 @@
+"""The bot of a backtest: the same service graph, with recorded bars for a venue and a store that keeps columns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final, Protocol
+
+from btcbot.adapters.replay.bar_venue import BarVenue, FillRules
+from btcbot.adapters.replay.clock import ReplayClock
+from btcbot.adapters.store.recording import Recorder, RecordingStore
+from btcbot.backtest.plan import BacktestPlan, book_id_of
+from btcbot.backtest.signals import ColumnPrices, ColumnSignals
+from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.cycle import Cycle
+from btcbot.decisions.gates import ACKNOWLEDGEMENT
+from btcbot.domain import money
+from btcbot.domain.book import BookIdentity
+from btcbot.domain.cycles import CycleReport
+from btcbot.domain.instrument import Instrument
+from btcbot.domain.intents import Intent
+from btcbot.ports import Exchange
+from btcbot.profiles import RUN
+from btcbot.services.gatekeeper import GatePolicy
+from btcbot.strategies.base import Strategy, StrategyContext, UsesSignals
+
+MODE: Final = "backtest"
+VENUE_HOST: Final = "recorded"
+
+
+class RecordedVenue(Exchange, Protocol):
+    """A venue that an engine plays: nothing moves but by `play_to`."""
+
+    @property
+    def fees(self) -> Decimal:
+        """Charged in all, tax included."""
+        ...
+
+    def play_to(self, now_ms: int) -> None: ...
+    def next_fill_ms(self) -> int: ...
+
+
+class NoMetrics:
+    """`Metrics` of a run that nobody watches."""
+
+    def count(self, name: str, amount: int | Decimal = 1, **labels: str) -> None:
+        """Nothing is kept."""
+
+    def gauge(self, name: str, value: Decimal | int | float, **labels: str) -> None:
+        """Nothing is kept."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Nothing is kept."""
+
+    def flush(self, timeout_s: float) -> None:
+        """Nothing waits."""
+
+
+class NoLog:
+    """`Log` of a run whose records tell everything."""
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Nothing is kept."""
+
+    info = warning = error = debug
+
+
+class NoBrake:
+    """`KillSwitch` and `WriterLock` of a venue that exists in this process alone."""
+
+    def is_on(self) -> tuple[bool, str]:
+        return False, ""
+
+    def turn_on(self, reason: str, at_ms: int) -> None:
+        """Nobody is there to do it."""
+
+    def turn_off(self) -> None:
+        """Never on."""
+
+    def is_held(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing is held against others."""
+
+
+class _Heard:
+    """The strategy, with an ear on what it was asked last."""
+
+    def __init__(self, strategy: Strategy, bench: Bench) -> None:
+        self.name = strategy.name
+        self._generate = strategy.generate
+        self._bench = bench
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        self._bench.context = context
+        return self._generate(context)
+
+
+class Bench:
+    """The parts that an engine turns: clock, venue, store and the one cycle."""
+
+    clock: ReplayClock
+    venue: RecordedVenue
+    store: RecordingStore
+    cycle: Cycle
+    signals: ColumnSignals
+    prices: ColumnPrices
+    quote_asset: str
+    #: What the strategy was asked in the latest cycle; None where it was not asked.
+    context: StrategyContext | None = None
+    last_report: CycleReport | None = None
+
+
+def _venue(
+    plan: BacktestPlan, clock: ReplayClock, instruments: Mapping[str, Instrument], opening: Mapping[str, Decimal]
+) -> RecordedVenue:
+    """Bars, or the quotes and trades of a tape."""
+    maker, taker = plan.settings.fee_bps_maker * money.BPS, plan.settings.fee_bps_taker * money.BPS
+    if plan.tape is not None:
+        from btcbot.adapters.paper.replay import ReplayQuoteVenue
+        from btcbot.adapters.paper.venue import QuoteFillRules
+
+        shares = QuoteFillRules(maker=maker, taker=taker, trade_share=plan.volume_share)
+        return ReplayQuoteVenue(clock, plan.tape.quotes, plan.tape.trades, instruments, opening, shares)
+    rules = FillRules(
+        maker=maker,
+        taker=taker,
+        half_spread=plan.half_spread_bps * money.BPS,
+        volume_share=plan.volume_share,
+        fills_at_touch=plan.fills_at_touch,
+    )
+    return BarVenue(clock, plan.bars, instruments, opening, rules)
+
+
+def build_bench(
+    plan: BacktestPlan, *, instruments: Mapping[str, Instrument], quote_asset: str, start_ms: int, records: Recorder
+) -> Bench:
+    """Connect the one pipeline to recorded bars."""
+    money.arm()
+    settings, bench = plan.settings, Bench()
+    bench.quote_asset = quote_asset
+    bench.clock = clock = ReplayClock(start_ms)
+    bench.store = store = RecordingStore(records)
+    bench.venue = venue = _venue(plan, clock, instruments, {quote_asset: plan.opening})
+    wanted = plan.strategy.signals() if isinstance(plan.strategy, UsesSignals) else None
+    bench.prices = ColumnPrices(plan.bars)
+    bench.signals = ColumnSignals(wanted or {}, plan.bars)
+    brake = NoBrake()
+    book_id = book_id_of(plan)
+    with store.transaction() as tx:
+        tx.put_identity(
+            BookIdentity(
+                book_id=book_id, mode=MODE, venue_host=VENUE_HOST, key_fingerprint=None, created_at_ms=start_ms
+            )
+        )
+    sockets = Sockets(
+        store=store,
+        exchange=venue,
+        clock=clock,
+        metrics=NoMetrics(),
+        log=NoLog(),
+        stop=threading.Event(),
+        gate_policy=GatePolicy(
+            dry_run=False,
+            safe_mode=settings.safe_mode,
+            kill_switch=settings.kill_switch,
+            live_trading=True,
+            acknowledgement=ACKNOWLEDGEMENT,
+            database_armable=True,
+            key_matches=True,
+            clock_skew_ms_max=1,
+        ),
+        kill_switch=brake,
+        lock=brake,
+        checks={},
+        signals=bench.signals if wanted is not None else None,
+    )
+    bot = assemble(
+        settings,
+        RUN,
+        _Heard(plan.strategy, bench),
+        mode=MODE,
+        book_id=book_id,
+        sockets=sockets,
+        symbols=tuple(plan.bars),
+        quote_asset=quote_asset,
+    )
+    bench.cycle = bot.cycle
+    return bench

@@ -1,0 +1,295 @@
+"""The engine: the cycle that trades, on recorded time.
+
+It turns the clock from bar to bar, lets the venue fill what the bars fill, and runs the cycle of `btcbot.cycle`: the
+same recovery, risk, gates, execution and books as live. There is no second pipeline in here.
+
+What makes it fast is that most cycles need not run. After a cycle in which every wish was taken in, a strategy that
+says what it waits for (`HasWakes`) is asked again when that may have come true, not before. The venue says the same of
+resting orders, the settings of stale ones. The first bar of a day always has its cycle, because the loss of a day is
+counted from it, and the last one before a gap, because its price counts until there is another. Leaving cycles out may
+never change a result; a property test demands that it does not.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from btcbot.adapters.replay.bar_venue import NEVER, BarVenue
+from btcbot.adapters.replay.columns import BarColumns
+from btcbot.backtest.bench import Bench, build_bench
+from btcbot.backtest.curve import equity_curve
+from btcbot.backtest.plan import BacktestPlan, instruments_of, quote_asset_of
+from btcbot.backtest.records import Records
+from btcbot.backtest.result import BacktestResult
+from btcbot.domain import money
+from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.orders import Order
+from btcbot.domain.reasons import ReasonCode
+from btcbot.errors import BtcbotError, Refused
+from btcbot.strategies.base import HasWakes, Wakes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Progress = Callable[[int, int], None]
+#: Steps of the clock between two words of progress.
+PROGRESS_EVERY: Final = 4_096
+DAY_MS: Final = 86_400_000
+#: Turkey's clock is three hours ahead of UTC, and was two in winter until 2016: a day may begin at either.
+DAY_OFFSETS_MS: Final = (3 * 3_600_000, 2 * 3_600_000)
+
+
+class BacktestFailed(BtcbotError):
+    """The run broke off: a broken invariant, or a strategy that raised. One line that says which and when."""
+
+
+def run_backtest(plan: BacktestPlan, progress: Progress | None = None) -> BacktestResult:
+    """Play the plan to its end. Raises Refused for a plan that cannot be played, BacktestFailed when it breaks off."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    intervals = {columns.interval_ms for columns in plan.bars.values()}
+    if not plan.bars or not all(len(columns) for columns in plan.bars.values()):
+        raise Refused("there are no bars to play in this range")
+    if len(intervals) > 1:
+        raise Refused(
+            f"the symbols have bars of different intervals: {', '.join(f'{ms} ms' for ms in sorted(intervals))}"
+        )
+    interval_ms = intervals.pop()
+    grid = _grid(plan, interval_ms)
+    instruments = plan.instruments or instruments_of(plan.bars)
+    records = Records()
+    bench = build_bench(
+        plan, instruments=instruments, quote_asset=quote_asset_of(plan.bars), start_ms=int(grid[0]), records=records
+    )
+    with _without_search_for_cycles():
+        cycles_run = _Run(plan, bench, grid, records).play(progress)
+    store = bench.store
+    store.tell_all()
+    fills = records.fills.frame()
+    equity = equity_curve(grid, plan.bars, fills, plan.opening)
+    last_cycle = bench.last_report
+    assert last_cycle is not None and last_cycle.equity_try is not None, "the last bar has its cycle"
+    return BacktestResult(
+        strategy=plan.strategy.name,
+        parameters=plan.parameters,
+        settings=_told_settings(plan),
+        quote_asset=bench.quote_asset,
+        interval_ms=interval_ms,
+        opening_equity=plan.opening,
+        final_equity=last_cycle.equity_try,
+        bars=plan.bars,
+        bars_played=sum(len(columns) for columns in plan.bars.values()),
+        cycles_run=cycles_run,
+        order_count=store.order_count(),
+        fill_count=store.fill_count(),
+        fees=bench.venue.fees,
+        orders=records.orders.frame(),
+        fills=fills,
+        decisions=records.decisions.frame(),
+        postings=records.postings.frame(),
+        cycles=records.cycles.frame(),
+        equity=equity,
+        wall_s=time.perf_counter() - wall_s,
+        cpu_s=time.process_time() - cpu_s,
+    )
+
+
+@contextmanager
+def _without_search_for_cycles() -> Iterator[None]:
+    """Nothing in a run refers to itself, so that looking through its values for such garbage finds none: a twelfth of
+    the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+#: Settings that a backtest acts on, as they were in force.
+_TOLD: Final = (
+    "fee_bps_maker",
+    "fee_bps_taker",
+    "ttl_seconds",
+    "cooldown_seconds",
+    "max_orders_per_cycle",
+    "max_open_orders_per_symbol",
+    "min_order_notional_try",
+    "max_notional_per_order_try",
+    "notional_cap_try_per_cycle",
+    "max_position_try_per_symbol",
+    "max_total_exposure_try",
+    "max_daily_loss_try",
+    "price_collar_bps",
+    "try_cash_target",
+)
+
+
+def _told_settings(plan: BacktestPlan) -> Mapping[str, str]:
+    """What the run was made with, by the names of the options and of the settings."""
+    settings = {name.upper(): getattr(plan.settings, name) for name in _TOLD}
+    return {
+        "opening": money.plain(plan.opening),
+        "half_spread_bps": money.plain(plan.half_spread_bps),
+        "volume_share": money.plain(plan.volume_share),
+        "fills_at_touch": str(plan.fills_at_touch).lower(),
+        **{name: money.plain(value) if isinstance(value, Decimal) else str(value) for name, value in settings.items()},
+    }
+
+
+def _grid(plan: BacktestPlan, interval_ms: int) -> npt.NDArray[np.int64]:
+    """The steps of the clock: every moment at which a bar of some symbol closes; of a tape, its cycles."""
+    if plan.tape is not None:
+        tape = plan.tape
+        return np.arange(tape.first_ms, tape.last_ms + tape.cycle_ms, tape.cycle_ms, dtype=np.int64)
+    columns = [bars.open_time_ms for bars in plan.bars.values()]
+    times = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
+    return times + interval_ms
+
+
+class _Run:
+    """One run from the first step to the last."""
+
+    def __init__(self, plan: BacktestPlan, bench: Bench, grid: npt.NDArray[np.int64], records: Records) -> None:
+        self._plan = plan
+        self._bench = bench
+        self._grid = grid
+        self._records = records
+        self._ttl_ms = plan.settings.ttl_seconds * 1_000
+        self._changes: dict[tuple[tuple[str, str], ...], _Upcoming] = {}
+        self._fixed = _Upcoming(np.unique(np.concatenate([_day_starts(grid), *_edges(grid, plan.bars)])).tolist())
+        strategy = plan.strategy
+        # What a strategy waits for is found in columns of bars: between two rows of a tape there are none.
+        skips = not plan.every_bar and plan.tape is None
+        self._waking = strategy if skips and isinstance(strategy, HasWakes) else None
+
+    def play(self, progress: Progress | None) -> int:
+        """Run the cycles that can change anything; how many that were."""
+        bench, grid, records = self._bench, self._grid, self._records
+        clock, venue, store, run_cycle = bench.clock, bench.venue, bench.store, bench.cycle.run
+        moments, last = grid.data, len(grid) - 1
+        step, cycles, told_at = 0, 0, PROGRESS_EVERY
+        while True:
+            now_ms = moments[step]
+            clock.set(now_ms)
+            venue.play_to(now_ms)
+            bench.last_report = report = run_cycle()
+            cycles += 1
+            if report.outcome is CycleOutcome.HALTED or (report.reasons and _failed(report)):
+                raise BacktestFailed(f"at {_moment(now_ms)}: {'; '.join(report.reasons)}")
+            store.drain()
+            if not cycles & 1_023:
+                records.lay_what_waits()
+            if step == last:
+                return cycles
+            step = min(self._next_step(step, report), last) if self._waking is not None else step + 1
+            if progress is not None and step >= told_at:
+                progress(step, last + 1)
+                told_at = step + PROGRESS_EVERY
+
+    def _next_step(self, step: int, report: CycleReport) -> int:
+        """The first step at which a cycle may do something."""
+        bench, counts = self._bench, report.counts
+        context = bench.context
+        is_whole = (
+            report.outcome is CycleOutcome.COMPLETED
+            and counts["intents"] == counts["accepted"]
+            and len(report.quotes) == len(self._plan.bars)
+            and context is not None
+        )
+        if not is_whole or self._waking is None:
+            return step + 1
+        assert context is not None, "just asked for"
+        wakes = self._waking.wakes(context)
+        next_step = self._woken_at(step, wakes)
+        open_orders = bench.store.open_orders()
+        if open_orders:
+            if wakes.on_fill:
+                next_step = min(next_step, self._step_of(bench.venue.next_fill_ms()))
+            for order in open_orders:
+                # Past its time it is cancelled, and the strategy may wish anew; unless it cannot come to that.
+                stale_step = self._step_of(order.created_at_ms + self._ttl_ms)
+                if stale_step < next_step and not self._is_gone_by(order, stale_step):
+                    next_step = stale_step
+        return max(min(next_step, self._fixed.after(step, len(self._grid))), step + 1)
+
+    def _is_gone_by(self, order: Order, step: int) -> bool:
+        venue = self._bench.venue
+        if order.venue_order_id is None or step >= len(self._grid) or not isinstance(venue, BarVenue):
+            return False
+        return venue.is_filled_by(order.venue_order_id, int(self._grid[step]))
+
+    def _woken_at(self, step: int, wakes: Wakes) -> int:
+        """The first step after this one at which one of the strategy's conditions may hold; too early does no harm."""
+        bench, found = self._bench, len(self._grid)
+        now_ms = int(self._grid[step])
+        if wakes.changes:
+            found = min(found, self._next_change(wakes.changes, step))
+        for symbol, price in wakes.bid_at_least.items():
+            found = min(found, self._step_of(bench.prices.first_close_at_least(symbol, price, now_ms)))
+        for symbol, price in wakes.ask_at_most.items():
+            found = min(found, self._step_of(bench.prices.first_close_at_most(symbol, price, now_ms)))
+        if wakes.not_before_ms is not None:
+            found = min(found, self._step_of(max(wakes.not_before_ms, now_ms + 1)))
+        return found
+
+    def _next_change(self, changes: tuple[tuple[str, str], ...], step: int) -> int:
+        """The first step after this one at which one of these signals changes."""
+        upcoming = self._changes.get(changes)
+        if upcoming is None:
+            times = self._bench.signals.change_times(changes)
+            upcoming = self._changes[changes] = _Upcoming(self._grid.searchsorted(times).tolist())
+        return upcoming.after(step, len(self._grid))
+
+    def _step_of(self, at_ms: int) -> int:
+        """The first step at or after a time."""
+        return len(self._grid) if at_ms >= NEVER else int(self._grid.searchsorted(at_ms))
+
+
+class _Upcoming:
+    """Steps in ascending order, of which the next is asked for again and again."""
+
+    def __init__(self, steps: list[int]) -> None:
+        self._steps = steps
+        self._at = 0
+
+    def after(self, step: int, otherwise: int) -> int:
+        """The first one after `step`, which never goes down from call to call."""
+        steps, at = self._steps, self._at
+        while at < len(steps) and steps[at] <= step:
+            at += 1
+        self._at = at
+        return steps[at] if at < len(steps) else otherwise
+
+
+def _day_starts(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Steps at which a day begins in Istanbul."""
+    starts = [np.flatnonzero(np.diff((grid + offset) // DAY_MS)) + 1 for offset in DAY_OFFSETS_MS]
+    return np.unique(np.concatenate(starts))
+
+
+def _edges(grid: npt.NDArray[np.int64], bars: Mapping[str, BarColumns]) -> list[npt.NDArray[np.int64]]:
+    """Steps at which a symbol closes its last bar before a gap, or for good: its price of then is what it counts with
+    until there is another."""
+    steps = []
+    for columns in bars.values():
+        closes = columns.open_time_ms + columns.interval_ms
+        is_edge = np.append(np.diff(closes) != columns.interval_ms, True)
+        steps.append(grid.searchsorted(closes[is_edge]))
+    return steps
+
+
+def _failed(report: CycleReport) -> bool:
+    return any(reason.startswith(ReasonCode.STRATEGY_FAILED.value) for reason in report.reasons)
+
+
+def _moment(now_ms: int) -> str:
+    return datetime.fromtimestamp(now_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,175 @@
+"""The bot that trades on paper: the real venue's public data, and a venue of our own for everything else.
+
+Its client of the real venue has no signer, so nothing signed and no order can leave; its gates give permits for the
+simulation alone, which no real venue takes; its database is of a mode of its own. Keys that the settings name are not
+used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from btcbot.adapters.btcturk import limits
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.rest import BtcturkHttpClient
+from btcbot.adapters.clock import SystemClock
+from btcbot.adapters.kill_switch import FileKillSwitch
+from btcbot.adapters.paper.exchange import PaperExchange
+from btcbot.adapters.paper.feed import PaperFeed, TapeFeed
+from btcbot.adapters.paper.file_records import FileRecords, path_beside
+from btcbot.adapters.paper.public_trades import PublicTrades
+from btcbot.adapters.paper.venue import QuoteFillRules
+from btcbot.adapters.process_lock import acquire
+from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.bootstrap import live
+from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.bot import Bot
+from btcbot.bootstrap.meaning import PAPER, QUOTE_ASSET, fee_rates, paper_gate_policy, strategy_of, timing, venue_host
+from btcbot.bootstrap.purpose import bind, self_checks, symbols_at_stake
+from btcbot.domain import money
+from btcbot.ports import BarSource, Clock, Log, MarketFeed, Metrics, StateStore, StopSignal
+from btcbot.profiles import RUN, Profile
+from btcbot.services import values
+from btcbot.strategies.base import Strategy, UsesSignals
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from btcbot.config.settings import Settings
+
+#: A pair's public trades are asked for again soon enough: no cycle waits for them.
+_ONCE: Final = Timing(attempts_max=1, wait_s_max=0.0)
+
+
+def build(
+    settings: Settings,
+    *,
+    stop: StopSignal,
+    metrics: Metrics,
+    log: Log,
+    clock: Clock | None = None,
+    profile: Profile = RUN,
+    is_for_trading: bool = True,
+    with_feed: bool = True,
+    with_journal: bool = False,
+    transport: httpx2.BaseTransport | None = None,
+    timing_of: Callable[[Settings], Timing] = timing,
+    strategy: Strategy | None = None,
+) -> Bot:
+    """As the live one, for paper: take the lock, open the database and the paper venue beside it, connect the parts.
+
+    Raises Refused with one line when something forbids it.
+    """
+    money.arm()
+    clock = clock or SystemClock()
+    lock = acquire(settings.state_db_path, None)
+    store: SqliteStore | None = None
+    records: FileRecords | None = None
+    bars: BarSource | None = None
+    try:
+        store = SqliteStore.open(settings.state_db_path, metrics=metrics)
+        identity = bind(store, PAPER, venue_host(settings.btcturk_base_url), None, clock)
+        records = _open_records(settings, store, identity.book_id, log)
+        client = BtcturkHttpClient(
+            settings.btcturk_base_url,
+            clock=clock,
+            stop=stop,
+            metrics=metrics,
+            log=log,
+            symbols=symbols_at_stake(settings, store),
+            timing=timing_of(settings),
+            transport=transport,
+        )
+        tape = PublicTrades(
+            settings.btcturk_base_url,
+            clock=clock,
+            stop=stop,
+            metrics=metrics,
+            log=log,
+            timing=_ONCE,
+            transport=transport,
+        )
+        rates = fee_rates(settings)
+        exchange = PaperExchange(
+            client,
+            records,
+            QuoteFillRules(maker=rates.maker, taker=rates.taker),
+            clock=clock,
+            log=log,
+            read_trades=tape.of,
+            on_close=tape.close,
+        )
+        feed: MarketFeed | None = None
+        if is_for_trading and with_feed:
+            public = live.live_feed(settings, None, clock=clock, metrics=metrics, log=log)
+            if public is not None:
+                assert isinstance(public, TapeFeed), "the venue's feed tells public trades"
+                feed = PaperFeed(public, exchange, clock)
+        wisher = strategy or strategy_of(profile, settings)
+        if is_for_trading and isinstance(wisher, UsesSignals):
+            bars = live.live_bars(
+                settings,
+                client.venue_time_ms,
+                clock=clock,
+                stop=stop,
+                metrics=metrics,
+                log=log,
+                quotas=limits.QUOTAS,
+                transport=transport,
+            )
+        sockets = Sockets(
+            store=store,
+            exchange=exchange,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+            stop=stop,
+            gate_policy=paper_gate_policy(settings, identity),
+            kill_switch=FileKillSwitch(settings.state_db_path),
+            lock=lock,
+            checks=self_checks(store, settings.state_db_path),
+            feed=feed,
+            bars=bars,
+        )
+        put_together = assemble
+        if with_journal and settings.journal:
+            from btcbot.bootstrap.journal import assemble_on_record
+
+            put_together = partial(assemble_on_record, image=store.image)
+        return put_together(settings, profile, wisher, mode=PAPER, book_id=identity.book_id, sockets=sockets)
+    except BaseException:
+        if records is not None:
+            records.close()
+        if store is not None:
+            store.close()
+        lock.release()
+        raise
+
+
+def build_for_request(settings: Settings, *, stop: StopSignal, metrics: Metrics, log: Log) -> Bot:
+    """The bot that an operator's single request is carried out by: the one that the database was made for."""
+    store = SqliteStore.open(settings.state_db_path, read_only=True)
+    try:
+        identity = store.identity()
+    finally:
+        store.close()
+    makes = build if identity is not None and identity.mode == PAPER else live.build
+    return makes(settings, stop=stop, metrics=metrics, log=log, is_for_trading=False)
+
+
+def _open_records(settings: Settings, store: StateStore, book_id: str, log: Log) -> FileRecords:
+    """The paper venue's file. Its account begins with DRY_RUN_TRY_BALANCE, once; what it came to is not reset."""
+    is_new_book = store.value(values.OPENING_AT_MS) is None and not store.order_count()
+    opening = {QUOTE_ASSET: settings.dry_run_try_balance}
+    records = FileRecords.open(path_beside(settings.state_db_path), book_id, opening, is_new_book=is_new_book)
+    began_with = records.opening.get(QUOTE_ASSET, money.ZERO)
+    if began_with != settings.dry_run_try_balance:
+        log.warning(
+            "paper_balance_kept",
+            began_with=money.plain(began_with),
+            setting=money.plain(settings.dry_run_try_balance),
+            mend="a paper account goes on with what it has; name another STATE_DB_PATH to begin with the new balance",
+        )
+    return records

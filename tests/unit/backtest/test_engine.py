@@ -1,0 +1,205 @@
+"""The engine plays the cycle of `btcbot run` over recorded bars, and comes to what a plain loop over them comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from tests.unit.backtest.market import START_MS, Wishes, a_plan, columns_of, random_columns
+
+from btcbot.adapters.replay.columns import BarColumns
+from btcbot.backtest.engine import BacktestFailed, run_backtest
+from btcbot.backtest.fingerprint import fingerprint
+from btcbot.domain import money
+from btcbot.domain.intents import Intent, Side
+from btcbot.errors import Refused
+from btcbot.strategies.base import StrategyContext
+from btcbot.strategies.ema_cross import EmaCross
+from btcbot.strategies.limit_band import LimitBand
+
+QUANTITY = Decimal("2")
+FEE = Decimal("0.0015")
+CASH = Decimal(100_000)
+#: The rules of the loops below: a resting order fills where a bar touches it, everything costs 15 bps, no spread.
+AS_THE_LOOPS = {"fills_at_touch": True}
+FEES = {"FEE_BPS_TAKER": "15", "FEE_BPS_MAKER": "15", "TTL_SECONDS": "60"}
+
+
+def prices(bars: BarColumns) -> list[tuple[Decimal, Decimal, Decimal, Decimal]]:
+    return [(bar.open, bar.high, bar.low, bar.close) for bar in map(bars.bar, range(len(bars)))]
+
+
+def ema_loop(bars: BarColumns, fast: int, slow: int) -> tuple[Decimal, int]:
+    """In the market while the fast average is above the slow one; decided at a close, filled at the next open."""
+    cash, held, fills, pending = CASH, Decimal(0), 0, 0
+    quick = slowly = float(bars.bar(0).close)
+    close = Decimal(0)
+    for at, (open_, _, _, close) in enumerate(prices(bars)):
+        if pending:
+            cash -= pending * open_ * QUANTITY + open_ * QUANTITY * FEE
+            held, fills, pending = held + pending * QUANTITY, fills + 1, 0
+        quick += 2 / (fast + 1) * (float(close) - quick)
+        slowly += 2 / (slow + 1) * (float(close) - slowly)
+        if at >= slow and (quick > slowly) != (held > 0):
+            pending = 1 if quick > slowly else -1
+    return cash + held * close, fills
+
+
+def limit_loop(bars: BarColumns, offset: Decimal) -> tuple[Decimal, int]:
+    """One limit order a bar: below the close to buy while flat, above it to sell while holding."""
+    cash, held, fills, side, limit = CASH, Decimal(0), 0, 0, Decimal(0)
+    close = Decimal(0)
+    for _, high, low, close in prices(bars):
+        if (side == 1 and low <= limit) or (side == -1 and high >= limit):
+            cash -= side * limit * QUANTITY + limit * QUANTITY * FEE
+            held, fills = held + side * QUANTITY, fills + 1
+        side = -1 if held else 1
+        limit = money.divide_half_even(close * (1 - side * offset), money.ONE, 2)
+    return cash + held * close, fills
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_ema_rule_comes_to_what_a_plain_loop_over_the_bars_comes_to(seed: int) -> None:
+    bars = random_columns(seed, 4_000, depth=12)
+    strategy = EmaCross(fast=10, slow=50, quantity=QUANTITY)
+
+    result = run_backtest(a_plan(bars, strategy, FEES, **AS_THE_LOOPS))
+
+    equity, fills = ema_loop(bars, 10, 50)
+    assert result.fill_count == fills > 50
+    assert abs(result.final_equity - equity) < Decimal("0.0001"), "but for fees that the venue rounds"
+    assert result.cycles_run < len(bars) / 5, "most cycles could be left out"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_limit_rule_comes_to_what_a_plain_loop_over_the_bars_comes_to(seed: int) -> None:
+    bars = random_columns(seed, 2_000, depth=12)
+    strategy = LimitBand(offset_bps=Decimal(15), quantity=QUANTITY)
+
+    result = run_backtest(a_plan(bars, strategy, FEES, **AS_THE_LOOPS))
+
+    equity, fills = limit_loop(bars, Decimal("0.0015"))
+    assert result.fill_count == fills > 500
+    assert abs(result.final_equity - equity) < Decimal("0.0001")
+    assert result.order_count == len(bars), "an order at each bar"
+
+
+def test_every_record_of_the_live_pipeline_is_kept() -> None:
+    bars = random_columns(3, 500)
+
+    result = run_backtest(a_plan(bars, LimitBand(quantity=QUANTITY), FEES, **AS_THE_LOOPS))
+
+    assert result.orders.height == result.order_count
+    assert result.fills.height == result.fill_count
+    assert result.decisions.height == result.orders.height, "each verdict, with its reason"
+    assert result.decisions["detail"].str.contains("15 bps from the close").all()
+    assert result.cycles.height == result.cycles_run == len(bars)
+    assert result.equity.height == len(bars)
+    entries = set(result.postings["entry_id"].to_list())
+    assert {f"fill:{trade_id}" for trade_id in result.fills["trade_id"].to_list()} < entries
+    end = result.equity["equity"][-1]
+    assert abs(end - float(result.final_equity)) < 1e-6, "the curve ends at what the books say"
+
+
+def test_the_same_plan_gives_the_same_run_to_the_last_byte() -> None:
+    bars = random_columns(4, 600)
+
+    first, second = (run_backtest(a_plan(bars, LimitBand(quantity=QUANTITY), FEES)) for _ in range(2))
+
+    for name in ("orders", "fills", "decisions", "postings", "cycles", "equity"):
+        assert getattr(first, name).equals(getattr(second, name)), name
+    assert fingerprint(first) == fingerprint(second)
+
+
+def test_several_symbols_share_one_clock_and_one_account() -> None:
+    ada = columns_of([("100", "100", "100", "100", "1000")] * 4, "ADATRY", [0, 1, 2, 3])
+    xrp = columns_of([("10", "10", "10", "10", "1000")] * 3, "XRPTRY", [0, 2, 3])
+    wishes = Wishes({2: (Side.BUY, "101", "100")})
+
+    result = run_backtest(a_plan([ada, xrp], wishes))
+
+    seen = [(context.now_ms, sorted(context.quotes)) for context in wishes.asked]
+    assert seen == [
+        (START_MS + 60_000, ["ADATRY", "XRPTRY"]),
+        (START_MS + 120_000, ["ADATRY"]),
+        (START_MS + 180_000, ["ADATRY", "XRPTRY"]),
+        (START_MS + 240_000, ["ADATRY", "XRPTRY"]),
+    ], "a symbol whose bar is missing has no quote that may be traded on"
+    assert result.fill_count == 1
+
+
+class Raises:
+    name = "hopeful"
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        raise ZeroDivisionError("no bars, no average")
+
+
+class Nonsense:
+    name = "hasty"
+
+    def __init__(self, wish: object) -> None:
+        self._wish = wish
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        return None if self._wish is None else [self._wish]  # type: ignore[return-value, list-item]
+
+
+def an_intent(price: object, side: object = Side.BUY) -> Intent:
+    return Intent(
+        intent_id="1", cycle_id="1", strategy="hasty", symbol="ADATRY", side=side, price=price,  # type: ignore[arg-type]
+        quantity=Decimal(1), why="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("strategy", "told"),
+    [
+        (Raises(), "hopeful raised ZeroDivisionError: no bars, no average (test_engine.py:"),
+        (Nonsense("buy!"), "hasty wished a str instead of an Intent"),
+        (Nonsense(an_intent(100.5)), "hasty wished a price of ADATRY that is a float; money is Decimal"),
+        (Nonsense(None), "hasty gave a NoneType instead of a list of intents"),
+        (Nonsense(an_intent(Decimal(100), "buy")), "hasty wished a side of ADATRY that is a str; write Side.BUY"),
+        (Nonsense(an_intent(Decimal("NaN"))), "hasty wished a price of ADATRY that is NaN"),
+    ],
+)
+def test_a_strategy_that_fails_ends_the_run_with_one_line_that_says_where(strategy: object, told: str) -> None:
+    with pytest.raises(BacktestFailed) as failed:
+        run_backtest(a_plan(random_columns(1, 10), strategy))  # type: ignore[arg-type]
+
+    line = str(failed.value)
+    assert told in line
+    assert line.startswith("at 2022-11-08 00:01:00 UTC: ")
+    assert "\n" not in line
+
+
+def test_bars_of_different_lengths_are_not_played_together() -> None:
+    minute, other = random_columns(1, 10), random_columns(1, 10, "XRPTRY")
+    hours = BarColumns(**{**{name: getattr(other, name) for name in other.__struct_fields__}, "interval_ms": 3_600_000})
+
+    with pytest.raises(Refused, match="different intervals"):
+        run_backtest(a_plan([minute, hours], Wishes({})))
+
+
+def test_a_strategy_is_handed_values_of_closed_bars_and_nothing_to_look_ahead_with() -> None:
+    """Whatever the future holds, what is decided before it is the same; and the context holds no column."""
+    bars = random_columns(5, 400)
+    strategy = EmaCross(fast=5, slow=20, quantity=QUANTITY)
+    whole = run_backtest(a_plan(bars, strategy, FEES))
+    cut_ms = int(bars.open_time_ms[250])
+    part = run_backtest(a_plan(bars.between(None, cut_ms), strategy, FEES))
+
+    before = whole.decisions.filter(whole.decisions["at_ms"] <= cut_ms)
+    assert before.height >= 10
+    assert before.drop("cycle_id").equals(part.decisions.drop("cycle_id"))
+
+    watcher = Wishes({})
+    run_backtest(a_plan(bars, watcher, FEES))
+    for step, context in enumerate(watcher.asked):
+        closed_ms = START_MS + (step + 1) * 60_000
+        assert context.now_ms == closed_ms
+        assert all(quote.venue_time_ms <= closed_ms for quote in context.quotes.values())
+        assert all(bar.close_time_ms <= closed_ms for bar in context.bars.values())
+        for name in context.__struct_fields__:
+            assert "numpy" not in type(getattr(context, name)).__module__

@@ -1,0 +1,125 @@
+"""Two runs are at parity when they decided the same; else the first difference is named."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from btcbot.decisions.parity import Decided, Difference, decided, fingerprint, first_difference
+from btcbot.domain.cycles import CycleOutcome, CycleReport, Verdict
+from btcbot.domain.intents import Side
+from btcbot.domain.orders import Order, OrderStatus
+
+
+def report(number: int, outcome: CycleOutcome = CycleOutcome.COMPLETED, *reasons: str) -> CycleReport:
+    return CycleReport(
+        cycle_id=f"c{number:08d}",
+        number=number,
+        mode="live",
+        profile="run",
+        outcome=outcome,
+        reasons=reasons,
+        started_at_ms=number,
+        ended_at_ms=number + 1,
+        counts={},
+        gates={},
+        quotes={},
+        equity_try=None,
+        realized_pnl_try=Decimal(0),
+        unrealized_pnl_try=Decimal(0),
+    )
+
+
+def verdict(price: str, code: str = "allowed", at_ms: int = 1) -> Verdict:
+    return Verdict(
+        cycle_id="c00000001",
+        intent_id="i",
+        symbol="BTCTRY",
+        side=Side.BUY,
+        price=Decimal(price),
+        quantity=Decimal("0.5"),
+        allowed=code == "allowed",
+        code=code,
+        detail=f"at {at_ms}",
+        at_ms=at_ms,
+    )
+
+
+def order(price: str, name: str) -> Order:
+    return Order(
+        client_order_id=name,
+        intent_id="i",
+        cycle_id="c00000001",
+        strategy="s",
+        symbol="BTCTRY",
+        side=Side.BUY,
+        price=Decimal(price),
+        quantity=Decimal("0.5"),
+        status=OrderStatus.FILLED,
+        created_at_ms=1,
+        updated_at_ms=2,
+    )
+
+
+A = [decided(report(1), [verdict("100")], [order("100", "btcbot-a-1-1")]), decided(report(2), [], [])]
+
+
+def test_other_times_names_and_spellings_are_no_difference() -> None:
+    b = [decided(report(1), [verdict("100.00", at_ms=9)], [order("1E+2", "btcbot-b-9-7")]), A[1]]
+    assert first_difference(A, b) is None
+    assert fingerprint(A) == fingerprint(b)
+
+
+@pytest.mark.parametrize(
+    ("b", "difference"),
+    [
+        (
+            [decided(report(1), [verdict("101")], [order("101", "x")]), A[1]],
+            Difference(
+                cycle="1",
+                what="decision 1",
+                a="verdict buy 0.5 BTCTRY at 100 (allowed)",
+                b="verdict buy 0.5 BTCTRY at 101 (allowed)",
+            ),
+        ),
+        (
+            [decided(report(1), [verdict("100")], []), A[1]],
+            Difference(cycle="1", what="decision 2", a="order buy 0.5 BTCTRY at 100", b="none"),
+        ),
+        (
+            [A[0], decided(report(2, CycleOutcome.OBSERVE_ONLY, "venue_unavailable: 4.0 s"), [], [])],
+            Difference(cycle="2", what="outcome", a="completed", b="observe_only"),
+        ),
+        (
+            A[:1],
+            Difference(
+                cycle="2", what="a cycle that only one of them has", a="ran it: completed", b="has ended before"
+            ),
+        ),
+        (
+            [A[0], decided(report(3), [], [])],
+            Difference(
+                cycle="2", what="a cycle that only one of them has", a="ran it: completed", b="goes on with cycle 3"
+            ),
+        ),
+    ],
+    ids=["price", "order", "outcome", "shorter", "gap"],
+)
+def test_the_first_difference_is_named(b: list[Decided], difference: Difference) -> None:
+    assert first_difference(A, b) == difference
+    mirrored = first_difference(b, A)
+    assert mirrored == msgspec.structs.replace(difference, a=difference.b, b=difference.a)
+    assert fingerprint(A) != fingerprint(b)
+
+
+def test_of_a_reason_its_code_counts() -> None:
+    one, other, third = (
+        [decided(report(1, CycleOutcome.OBSERVE_ONLY, reason), [], [])]
+        for reason in ("venue_unavailable: no answer in 4.0 s", "venue_unavailable: 503", "stale_quote: no quote")
+    )
+    assert first_difference(one, other) is None
+    difference = first_difference(one, third)
+    assert difference is not None
+    assert (difference.what, difference.a, difference.b) == ("reasons", "venue_unavailable", "stale_quote")
