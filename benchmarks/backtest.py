@@ -50,8 +50,9 @@ PEERS: Final = (
     ("nautilus_trader 1.221", ".venvs/nautilus", "nautilus.py", ("ema", "limit")),
     ("backtrader 1.9.78", ".venvs/peers", "backtrader_py.py", ("ema", "limit")),
 )
-#: Slow engines are asked fewer times: their figure is a ratio of tens.
+#: Slow engines are asked fewer times: their figure is a ratio of tens. So is the rule `limit`, which takes a minute.
 PEER_RUNS: Final = 2
+OWN_RUNS: Final = {"ema": RUNS, "limit": 2}
 LIMITS: Final = {
     "FEE_BPS_TAKER": "15",
     "FEE_BPS_MAKER": "15",
@@ -202,7 +203,8 @@ def measure() -> Result:
         np.savez(files["limit"], **{name: column[:PEERS_BARS] for name, column in bars.items()})
         for turn in range(RUNS):
             for rule, runs in own.items():
-                runs.append(_own(rule))
+                if turn < OWN_RUNS[rule]:
+                    runs.append(_own(rule))
             for name, environment, program, rules in PEERS if turn < PEER_RUNS else ():
                 for rule in rules:
                     told = _peer(environment, program, rule, files[rule])

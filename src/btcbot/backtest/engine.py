@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 #: Steps of the clock between two words of progress.
 PROGRESS_EVERY: Final = 4_096
+#: One less than a power of two: after so many cycles what is over goes into columns.
+DRAIN_EVERY: Final = 255
 DAY_MS: Final = 86_400_000
 #: Turkey's clock is three hours ahead of UTC, and was two in winter until 2016: a day may begin at either.
 DAY_OFFSETS_MS: Final = (3 * 3_600_000, 2 * 3_600_000)
@@ -185,8 +187,8 @@ class _Run:
             cycles += 1
             if report.outcome is CycleOutcome.HALTED or (report.reasons and _failed(report)):
                 raise BacktestFailed(f"at {_moment(now_ms)}: {'; '.join(report.reasons)}")
-            store.drain()
-            if not cycles & 1_023:
+            if not cycles & DRAIN_EVERY:
+                store.drain()
                 records.lay_what_waits()
             if step == last:
                 return cycles

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from btcbot.adapters.replay.extra import demand_research
 from btcbot.cli import output
-from btcbot.cli.options import Amount
+from btcbot.cli.played import pairs_of, played
 from btcbot.errors import Refused
 
 _PATH: Final = click.Path(path_type=Path)
@@ -22,44 +20,12 @@ PROFILES: Final = ("run",)
 TABLES: Final = ("bars", "quotes")
 
 
-class Moment(click.ParamType[int]):
-    """A day or a moment, in UTC where no zone is said, as Unix milliseconds."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(
-                f"«{output.clean(value)}» is no day; write one such as 2022-11-08 or 2022-11-08T22:33", param, ctx
-            )
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
-
-
-def pairs_of(option: str, given: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE`, given several times. Raises Refused for one that is not, or that is given twice."""
-    found: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals or not name.strip():
-            raise Refused(f"{option}: «{output.clean(one)}» is not NAME=VALUE")
-        if name.strip() in found:
-            raise Refused(f"{option}: {output.clean(name.strip())} is given twice")
-        found[name.strip()] = value.strip()
-    return found
-
-
 @click.command("backtest")
 @click.argument("data", type=_PATH, metavar="DATA")
 @click.option("--strategy", default="profit_v1", show_default=True, metavar="NAME|FILE", help="What decides.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeat it.")
-@click.option("--symbols", metavar="A,B", help="Only these pairs.")
-@click.option(
-    "--table", type=click.Choice(["bars", "quotes"]), default="bars", show_default=True, help="What is played."
-)
+@played
+@click.option("--table", type=click.Choice(TABLES), default="bars", show_default=True, help="What is played.")
 @click.option(
     "--cycle-seconds",
     type=click.FloatRange(min=0.1, max=86_400),
@@ -67,14 +33,6 @@ def pairs_of(option: str, given: Sequence[str]) -> dict[str, str]:
     show_default=True,
     help="From cycle to cycle over quotes; over bars each bar may have one.",
 )
-@click.option("--start", type=Moment(), metavar="DAY", help="First day or moment, in UTC.")
-@click.option("--end", type=Moment(), metavar="DAY", help="Day or moment before which it ends.")
-@click.option("--cash", type=Amount(), default="100000", show_default=True, help="What the account begins with.")
-@click.option("--half-spread-bps", type=Amount(), default="5", show_default=True, help="From the close to either side.")
-@click.option("--volume-share", type=Amount(), default="0.1", show_default=True, help="Most of a bar that is ours.")
-@click.option("--fills-at-touch", is_flag=True, help="A resting order fills where a bar only touches its price.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, as in an env file; repeat it.")
-@click.option("--env-file", type=_PATH, metavar="PATH", help="Settings, such as those of the live bot.")
 @click.option("--profile", type=click.Choice(PROFILES), default="run", show_default=True, help="Which pipeline.")
 @click.option("--every-bar", is_flag=True, help="Run a cycle at each bar, although nothing could come of it.")
 @click.option("--out", type=_PATH, metavar="DIR", help="Write the report (report.html) and all records there.")
@@ -104,9 +62,9 @@ def command(
     """Play the trading cycle over recorded bars and tell what came of it.
 
     DATA is a dataset («btcbot data --help»), a folder of CSV files or one CSV file; with --table quotes, a dataset that
-    holds quotes and, better, trades. It is the very cycle of «btcbot
-    run»: the same risk, gates, books and settings, with the recording for a venue. Settings are the defaults, those of
-    --env-file and of --set; nothing else of this machine changes the result.
+    holds quotes and, better, trades. It is the very cycle of «btcbot run»: the same risk, gates, books and settings,
+    with the recording for a venue. Settings are the defaults, those of --env-file and of --set; nothing else of this
+    machine changes the result.
 
     \b
     Examples:

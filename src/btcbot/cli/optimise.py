@@ -15,8 +15,8 @@ import click
 
 from btcbot.adapters.replay.extra import demand_research
 from btcbot.cli import output
-from btcbot.cli.backtest import Moment, pairs_of
 from btcbot.cli.options import Amount
+from btcbot.cli.played import pairs_of, played
 from btcbot.errors import EXIT_DONE, EXIT_FAILED, Refused
 
 if TYPE_CHECKING:
@@ -58,15 +58,7 @@ DAYS_MAX: Final = 36_500
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help="The same seed, the same trials."
 )
-@click.option("--symbols", metavar="A,B", help="Only these pairs.")
-@click.option("--start", type=Moment(), metavar="DAY", help="First day or moment, in UTC.")
-@click.option("--end", type=Moment(), metavar="DAY", help="Day or moment before which it ends.")
-@click.option("--cash", type=Amount(), default="100000", show_default=True, help="What the account begins with.")
-@click.option("--half-spread-bps", type=Amount(), default="5", show_default=True, help="From the close to either side.")
-@click.option("--volume-share", type=Amount(), default="0.1", show_default=True, help="Most of a bar that is ours.")
-@click.option("--fills-at-touch", is_flag=True, help="A resting order fills where a bar only touches its price.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, as in an env file; repeat it.")
-@click.option("--env-file", type=_PATH, metavar="PATH", help="Settings, such as those of the live bot.")
+@played
 @click.option("--out", type=_PATH, metavar="DIR", help="Write report.html, summary.json and all trials there.")
 @click.option("--force", is_flag=True, help="Replace what an earlier search wrote there.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
