@@ -9,7 +9,8 @@ own=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 workers=${TEST_WORKERS:-2}
 
 echo "== Python $own"
-"$venv/bin/python" -m pytest -n "$workers" ${TEST_ARGS:-}
+# Slow tests lie together; a worker that is done takes from one that is not.
+"$venv/bin/python" -m pytest -n "$workers" --dist worksteal ${TEST_ARGS:-}
 
 find_python() {  # find_python 3.12 -> a working interpreter of that version, or nothing
     for candidate in "python$1" "$HOME/.pyenv/versions/$1".*/bin/python "/usr/local/bin/python$1" "/opt/python/$1"*/bin/python; do
@@ -31,5 +32,5 @@ for version in $others; do
     else
         selection="tests/unit/domain tests/unit/decisions tests/unit/strategies tests/unit/store tests/simulation"
     fi
-    ".venvs/$version/bin/python" -m pytest -n "$workers" -m "not slow" $selection ${TEST_ARGS:-}
+    ".venvs/$version/bin/python" -m pytest -n "$workers" --dist worksteal -m "not slow" $selection ${TEST_ARGS:-}
 done
