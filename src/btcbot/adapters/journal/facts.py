@@ -127,7 +127,7 @@ def plain(value: object) -> object:
     """For the encoder: what it does not know by itself."""
     if isinstance(value, MappingProxyType):
         return dict(value)
-    raise NotImplementedError(f"a journal cannot hold {type(value).__name__}")
+    raise TypeError(f"a journal cannot hold {type(value).__name__}")
 
 
 class Writer:

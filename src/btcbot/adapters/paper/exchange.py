@@ -6,6 +6,7 @@ Of the real venue's client only public reads are kept, so that even a mistake in
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -37,7 +38,7 @@ NO_SUCH_ORDER: Final = "NO_ORDER_MATCHES_YOUR_REQUEST"
 TOO_OLD: Final = "its permit is too old: the gates would have to be asked again"
 
 
-class VenueAccount:
+class VenueAccount(ABC):
     """The account's half of `Exchange` over a `Venue`. `scope` is that of the permits it takes."""
 
     def __init__(self, records: Records, rules: QuoteFillRules, clock: Clock, scope: PermitScope) -> None:
@@ -48,21 +49,21 @@ class VenueAccount:
 
     # -- what a kind of venue does its own way -------------------------------------------------------------------------
 
+    @abstractmethod
     def _now_ms(self) -> int:
         """The venue's time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _listed(self) -> Mapping[str, Instrument]:
         """The pairs as they are known, without asking."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _catch_up(self, *, may_read: bool) -> None:
         """Let everything happen that has happened at the market until now, and keep it. Raises StoreFailed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _canceled(self, executed_quantity: Decimal) -> CancelOutcome:
         """What is said to a cancellation that succeeded."""
-        raise NotImplementedError
 
     # -- private reads -------------------------------------------------------------------------------------------------
 

@@ -131,6 +131,8 @@ class ReplayQuoteVenue(VenueAccount):
         for side, price, _ in pair.taken:
             level = int(price.scaleb(quotes.price_scale))
             matters |= bids < level if side is Side.BUY else asks > level
+        # A row that can be no book matters to nobody: going to it would pass over what stood before it.
+        matters &= (bids > 0) & (asks > bids)
         lane.quote_rows = (matters.nonzero()[0][::-1] + first).tolist()
         if trades is None or not pair.resting:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW_MS, an_instrument, an_order
 
@@ -230,6 +230,12 @@ def _play(
 
 
 @given(_QUOTES, _TRADES, _ORDERS, st.integers(2, 60))
+@example(  # a locked row reaches the resting sale; the row before it shows what the buy takes
+    [(1, "99.90", "0", "100.00", "0"), (20, "99.90", "0", "100.00", "0.5"), (21, "100.00", "0", "100.00", "0")],
+    [],
+    [(1, Side.SELL, "99.91"), (21, Side.BUY, "100.00")],
+    2,
+)
 @settings(max_examples=400, deadline=None)
 def test_how_far_time_is_played_in_one_go_changes_nothing(
     quotes: list[QuoteRow], trades: list[TradeRow], orders: list[tuple[int, Side, str]], step_ms: int
