@@ -27,6 +27,7 @@ ALL: Final = (
     "simulator",
     "structs",
     "backtest",
+    "profiles",
 )
 
 

@@ -37,6 +37,8 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     #: The only faults of its worlds, in strokes per million occasions; empty: those that each seed draws.
     faults: Mapping[str, int] = {}
+    #: The profile of its worlds, where only that one can show it; empty: that of each seed.
+    profile: str = ""
 
 
 def _bug(
@@ -47,20 +49,21 @@ def _bug(
     *caught_by: str,
     way: Way = Way.SEEDS,
     after: str = "",
+    profile: str = "",
     **faults: int,
 ) -> Bug:
     module, _, inside = function.partition(":")
     patch = Patch(f"btcbot.{module}", inside, right, wrong)
-    return Bug(name=name, patches=(patch,), caught_by=caught_by, way=way, after=after, faults=faults)
+    return Bug(name=name, patches=(patch,), caught_by=caught_by, way=way, after=after, faults=faults, profile=profile)
 
 
-def _bugs(name: str, changes: Sequence[tuple[str, str, str]], *caught_by: str, **faults: int) -> Bug:
+def _bugs(name: str, changes: Sequence[tuple[str, str, str]], *caught_by: str, profile: str = "", **faults: int) -> Bug:
     """A mistake that has to be made in several places to show: each of them guards the others."""
     patches = []
     for function, right, wrong in changes:
         module, _, inside = function.partition(":")
         patches.append(Patch(f"btcbot.{module}", inside, right, wrong))
-    return Bug(name=name, patches=tuple(patches), caught_by=caught_by, faults=faults)
+    return Bug(name=name, patches=tuple(patches), caught_by=caught_by, faults=faults, profile=profile)
 
 
 _PLAN: Final = "planned"
@@ -71,6 +74,12 @@ _COMPARE: Final = "decisions.recovery:_compare_working"
 _OF_SUBMIT: Final = "adapters.btcturk.outcome:of_submit"
 _BOOK: Final = "services.accounting:AccountingService._book"
 _GATES: Final = "decisions.gates:_brakes"
+_REPLACE: Final = "decisions.replacement:_place_of_old"
+_TAKE_STEP: Final = "services.replacement:ReplacementService._take_step"
+_NARROWED: Final = "decisions.narrowing:_narrowed"
+_ADAPT: Final = "services.adaptation:AdaptationService.cycle_ended"
+_OVERSEEN: Final = "stage4-run"
+_ADAPTIVE: Final = "stage7-run"
 
 BUGS: Final[tuple[Bug, ...]] = (
     # -- sent twice, or not written down -----------------------------------------------------------------------------
@@ -86,15 +95,20 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "an order that a dead process left is sent anew under a fresh id",
         "cycle:Cycle._guard_and_act",
-        "allowed = services.risk.filter(intents, facts, beside)",
+        "decisions = services.risk.filter(draft.intents, plan.facts, beside, draft.refused)",
         """from btcbot.decisions.risk import Allowed
-    lost = [order for order in facts.open_orders if order.is_in_doubt and "the process ended" in (order.reason or "")]
+    from btcbot.domain.intents import Intent
+    open_orders = plan.facts.open_orders
+    lost = [order for order in open_orders if order.is_in_doubt and "the process ended" in (order.reason or "")]
     again = [
         Intent(intent_id=order.intent_id, cycle_id=order.cycle_id, strategy=order.strategy, symbol=order.symbol,
                side=order.side, price=order.price, quantity=order.quantity, why="it may be lost")
         for order in lost if order.symbol in view.quotes
     ]
-    allowed = [*(Allowed(intent, "") for intent in again), *services.risk.filter(intents, facts, beside)]""",
+    decisions = [
+        *(Allowed(intent, "") for intent in again),
+        *services.risk.filter(draft.intents, plan.facts, beside, draft.refused),
+    ]""",
         "I1",
         after=_PLAN,
     ),
@@ -104,6 +118,8 @@ BUGS: Final[tuple[Bug, ...]] = (
         """    with self._store.transaction() as tx:
         tx.insert_order(order)
         tx.put_hold(self._hold(order, instrument))
+        if beside is not None:
+            beside(tx, order)
 
     permit = self._gatekeeper.ask(WriteKind.SUBMIT, order.client_order_id)
     if isinstance(permit, Closed):
@@ -118,6 +134,8 @@ BUGS: Final[tuple[Bug, ...]] = (
     with self._store.transaction() as tx:
         tx.insert_order(order)
         tx.put_hold(self._hold(order, instrument))
+        if beside is not None:
+            beside(tx, order)
     return self._record_outcome(order, outcome, instrument, summary)""",
         "I1",
         after="an existing bot: key first, order row after the answer",
@@ -127,12 +145,16 @@ BUGS: Final[tuple[Bug, ...]] = (
         _SUBMIT,
         """with self._store.transaction() as tx:
         tx.insert_order(order)
-        tx.put_hold(self._hold(order, instrument))""",
+        tx.put_hold(self._hold(order, instrument))
+        if beside is not None:
+            beside(tx, order)""",
         """from btcbot.errors import StoreFailed
     try:
         with self._store.transaction() as tx:
             tx.insert_order(order)
             tx.put_hold(self._hold(order, instrument))
+            if beside is not None:
+                beside(tx, order)
     except StoreFailed:
         pass""",
         "I1",
@@ -236,7 +258,7 @@ BUGS: Final[tuple[Bug, ...]] = (
         _COMPARE,
         "if count >= LISTINGS_MIN and facts.venue_time_ms - since_ms >= facts.settle_horizon_ms:",
         "if True:",
-        "I7", open_orders_lag=600_000, partial_fill=10_000
+        "I7", "I2", open_orders_lag=600_000, partial_fill=10_000
     ),
     _bug(
         "an order that the venue shows is not looked for among those given up",
@@ -385,12 +407,16 @@ BUGS: Final[tuple[Bug, ...]] = (
         """    with self._store.transaction() as tx:
         tx.insert_order(order)
         tx.put_hold(self._hold(order, instrument))
+        if beside is not None:
+            beside(tx, order)
 
     permit = self._gatekeeper.ask(WriteKind.SUBMIT, order.client_order_id)""",
         """    permit = self._gatekeeper.ask(WriteKind.SUBMIT, order.client_order_id)
     with self._store.transaction() as tx:
         tx.insert_order(order)
         tx.put_hold(self._hold(order, instrument))
+        if beside is not None:
+            beside(tx, order)
 """,
         "I8",
         way=Way.KILL_FILE,
@@ -476,8 +502,8 @@ BUGS: Final[tuple[Bug, ...]] = (
          "return self._last.account.with_held(since)", "return self._last.account", "I14",
          feed_events_lost=600_000),
     _bug("a cycle that the feed wakes asks the venue for what it lacks", "cycle:Cycle._woken_steps",
-         "services.market_data.get_from_feed(self._symbols, venue_now_ms)",
-         "services.market_data.get_best_bid_ask(self._symbols)", "I18"),
+         "services.market_data.get_from_feed(universe.watched, venue_now_ms)",
+         "services.market_data.get_best_bid_ask(universe.watched)", "I18"),
     _bug("nothing is subscribed to after the first connection", "adapters.btcturk.feed_protocol:FeedProtocol.connected",
          "*self._pairs.open(now_ms)", "*(self._pairs.open(now_ms) if self._connection == 1 else [])", "I7"),
     _bug(
@@ -523,9 +549,85 @@ BUGS: Final[tuple[Bug, ...]] = (
          "closed_s = told_s if told_s is not None else min(", "closed_s = min(", "I17"),
     _bug("a read is tried without end", "adapters.btcturk.requester:Requester.read",
          "attempt >= timing.attempts_max or", "", "I18"),
-    _bug("a cancellation is asked for in every cycle", "decisions.lifecycle:stale_orders",
-         "return not 0 <= now_ms - order.cancel_requested_at_ms < cancel_retry_ms", "return True", "I18",
+    _bug("a cancellation is asked for in every cycle", "decisions.lifecycle:_is_due_again",
+         "return not 0 <= now_ms - asked_ms < retry_ms", "return True", "I18",
          after="Qubx #434"),
+    # -- replacements ------------------------------------------------------------------------------------------------
+    _bugs(
+        "the new order of a replacement is sent before the old one is proved closed",
+        (
+            (_REPLACE, "old = facts.old",
+             "old = facts.old and msgspec.structs.replace(facts.old, status=OrderStatus.CANCELED); "
+             "facts = msgspec.structs.replace(facts, open_orders=())"),
+            (_TAKE_STEP, "or old is None or old.status not in PROVED_CLOSED", "or old is None"),
+            ("decisions.upkeep:Upkeep.shape", "elif len(working) < len(at_place):",
+             "elif len(working) < len(at_place) and not replaces_another(intent.intent_id):"),
+        ),
+        "I5", profile=_OVERSEEN),
+    _bug("a resumed replacement forgets what the old order filled", _REPLACE,
+         "left = record.quantity - max(old.filled_quantity - record.filled_before, money.ZERO)",
+         "left = record.quantity", "I5", profile=_OVERSEEN, fill_while_cancelling=400_000, partial_fill=20_000),
+    _bugs(
+        "that the new order was made is remembered by the process alone",
+        (
+            (_TAKE_STEP, "self._put(tx, lambda one: after if one.old_client_order_id == record.old_client_order_id "
+             "else one)", "after"),
+            (_REPLACE, "if facts.last_order_ms is not None and facts.last_order_ms > record.begun_at_ms:", "if False:"),
+        ),
+        "I5", "I1", profile=_OVERSEEN),
+    _bug("a replacement that is over is never taken out", "services.replacement:ReplacementService.settle",
+         "ended, self._ended = self._ended, []", "ended, self._ended = [], []", "I7", profile=_OVERSEEN),
+    # -- those who watch over a run ----------------------------------------------------------------------------------
+    _bugs(
+        "a freeze on unexplained orders closes no gate",
+        (
+            (_GATES, "if facts.has_unexplained_orders:", "if False:"),
+            ("services.freeze:FreezeOverseer.look", "if record is None:", "if True:"),
+        ),
+        "I6", profile=_OVERSEEN, other_book_order=200_000),
+    _bug("how often an unexplained order was seen is forgotten at each restart",
+         "services.freeze:FreezeOverseer.cycle_ended", "tx.put_value(ORDER_FREEZE_WATCH, ",
+         "(lambda *_: None)(ORDER_FREEZE_WATCH, ", "I23", profile=_OVERSEEN, other_book_order=200_000, crash=12_000),
+    _bug("of several stances the last one counts", "domain.stance:strictest",
+         "mode=stricter_mode(found.mode, stance.mode)", "mode=stance.mode", "I23", profile=_OVERSEEN),
+    _bug("while risk is only to be reduced, buys go on", _NARROWED,
+         "if stance.mode is TradingMode.REDUCE_RISK_ONLY:", "if False:", "I23", profile=_OVERSEEN),
+    _bug("a symbol that is barred for its refusals is traded on", _NARROWED,
+         "if why := stance.barred.get(intent.symbol):", "if False:", "I23", profile=_OVERSEEN,
+         symbol_refused=120_000),
+    _bugs(
+        "what has left the universe is bought on",
+        (
+            (_NARROWED,
+             "if intent.symbol in facts.universe.winding_down or intent.symbol not in facts.universe.active:",
+             "if False:"),
+            ("decisions.narrowing:_buyable", "active = facts.universe.active", "active = tuple(facts.quotes)"),
+        ),
+        "I23", profile=_OVERSEEN),
+    _bug("the kill chain counts and turns nothing on", "services.kill_chain:KillChain.cycle_ended",
+         "self._kill_switch.turn_on(reason, now_ms)", "pass", "I23", profile=_OVERSEEN, strategy_raises=200_000),
+    _bug("a degrade level never comes down", "decisions.degrade:step", "below = state.level - 1",
+         "below = state.level", "I26", profile=_OVERSEEN),
+    _bug("the last fill of a cycle is counted again in the next one", "services.snapshots:SnapshotRecorder._folded",
+         "self._store.fills_after(state.fills_counted)", "self._store.fills_after(max(state.fills_counted - 1, 0))",
+         "I25", profile=_OVERSEEN),
+    _bug("a feed that has woken a cycle in vain wakes it again and again", "cycle:Cycle._woken_steps",
+         "services.feed.look()", "pass", "I18", profile=_OVERSEEN),
+    _bug("trading does not hear of the pause that a look was asked for",
+         "adapters.btcturk.rest:BtcturkHttpClient.__init__", "breaker=self._requester.breaker,", "", "I17",
+         profile=_ADAPTIVE, rate_limited=40_000),
+    # -- parameters that adapt ---------------------------------------------------------------------------------------
+    _bug("a change of parameters is written down a cycle late, and made again after a crash", _ADAPT,
+         "tx.put_value(STATE, encode(step.course))", "step.changes or tx.put_value(STATE, encode(step.course))", "I24",
+         profile=_ADAPTIVE),
+    _bug("parameters are moved beyond their bounds", "decisions.adaptation:_applied",
+         "within = min(max(wish.value, bound.least), bound.most)", "within = wish.value", "I24", profile=_ADAPTIVE),
+    _bug("a rollback goes back to what nobody tried", "decisions.adaptation:_rolled_back",
+         "tuning, last_version = good, course.last_version",
+         "tuning, last_version = msgspec.structs.replace(good, orders_per_cycle_max=7), course.last_version", "I24",
+         profile=_ADAPTIVE),
+    _bug("caps that were tuned down do not hold", "services.risk:RiskService._limits_now", "if tuning is None:",
+         "if True:", "I24", profile=_ADAPTIVE, rate_limited=60_000),
     # -- what the database tells -------------------------------------------------------------------------------------
     _bug("only refusals are written down", "services.risk:RiskService.filter",
          "for decision in decisions:\n            tx",

@@ -158,9 +158,9 @@ def upgraded(folder: Path, failing: Failing, is_killed: bool) -> list[str]:
         store = SqliteStore.open(path)
         with closing(store):
             found += store.verify()
-            (notes,) = store._connection.execute("SELECT count(*) FROM notes").fetchone()
-            if notes != store.order_count():
-                found.append(f"{notes} of {store.order_count()} orders were taken over")
+            (remarks,) = store._connection.execute("SELECT count(*) FROM remarks").fetchone()
+            if remarks != store.order_count():
+                found.append(f"{remarks} of {store.order_count()} orders were taken over")
     copies = list(place.glob(f"{DATABASE}.before-{next_revision.NEXT}*"))
     if not copies:
         found.append("no copy from before is there")

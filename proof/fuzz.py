@@ -130,6 +130,22 @@ DECODERS: Final[Mapping[str, tuple[Reader, object]]] = {
         partial(wire.tickers, received_at_ms=1),
         _ok([{"pair": "BTCTRY", "timestamp": 1787525058187, "bid": 1.5, "ask": 2.5, "last": 2}]),
     ),
+    "ticker_rows": (
+        wire.ticker_rows,
+        _ok(
+            [
+                {
+                    "pair": "BTCTRY",
+                    "timestamp": 1787525058187,
+                    "bid": 1.5,
+                    "ask": 2.5,
+                    "last": 2,
+                    "volume": 3,
+                    "average": 2,
+                }
+            ]
+        ),
+    ),
     "balances": (wire.balances, _ok([{"asset": "TRY", "free": "1,5", "locked": "2.5", "balance": "4"}])),
     "open_orders": (wire.open_orders, _ok({"asks": [{**_ORDER, "type": "sell"}], "bids": [_ORDER]})),
     "all_orders": (wire.all_orders, _ok([_ORDER])),

@@ -34,6 +34,7 @@ BRAKES: Final = frozenset(
         ReasonCode.KILL_FILE,
         ReasonCode.HALTED,
         ReasonCode.FROZEN,
+        ReasonCode.UNEXPLAINED_ORDERS,
     }
 )
 #: Gates that let a cancel through: taking an order out of the market only lowers the risk.
@@ -43,6 +44,7 @@ CANCELS_PASS: Final = frozenset(
         ReasonCode.KILL_FILE,
         ReasonCode.HALTED,
         ReasonCode.FROZEN,
+        ReasonCode.UNEXPLAINED_ORDERS,
         ReasonCode.CLOCK_SKEW,
         ReasonCode.SELF_CHECK,
     }
@@ -70,10 +72,10 @@ def armed(**changes: Any) -> GateFacts:
 
 
 def truth_table() -> Iterator[tuple[GateFacts, set[ReasonCode]]]:
-    """All 2^10 switches × four trading states × three skews, each row with the gates that are closed in it."""
+    """All 2^11 switches × four trading states × three skews, each row with the gates that are closed in it."""
     both = (False, True)
     states, skews = tuple(TradingState), (SKEW_MS_MAX - 1, SKEW_MS_MAX, None)
-    for dry, safe, kill, file, live, ack, armable, key, lock, check in product(both, repeat=10):
+    for dry, safe, kill, file, live, ack, armable, key, lock, check, strange in product(both, repeat=11):
         for state, skew in product(states, skews):
             facts = armed(
                 dry_run=dry,
@@ -87,6 +89,7 @@ def truth_table() -> Iterator[tuple[GateFacts, set[ReasonCode]]]:
                 lock_held=lock,
                 self_check_passed=check,
                 trading_state=state,
+                has_unexplained_orders=strange,
                 clock_skew_ms=skew,
             )
             is_closed = {
@@ -96,6 +99,7 @@ def truth_table() -> Iterator[tuple[GateFacts, set[ReasonCode]]]:
                 ReasonCode.KILL_FILE: file,
                 ReasonCode.HALTED: state is TradingState.HALTED,
                 ReasonCode.FROZEN: state is TradingState.FROZEN,
+                ReasonCode.UNEXPLAINED_ORDERS: strange,
                 ReasonCode.NOT_ARMED: not live,
                 ReasonCode.ACK_MISSING: not ack,
                 ReasonCode.DATABASE_NOT_LIVE: not armable,

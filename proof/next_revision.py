@@ -1,8 +1,9 @@
-"""A btcbot of tomorrow, whose database has a second revision: what an upgrade does to a database of today.
+"""A btcbot of tomorrow, whose database has one revision more: what an upgrade does to a database of today.
 
-There is one revision so far, so an upgrade is proved with one that nobody ships. It does what is hardest on SQLite: it
-builds a table anew that others refer to, copies every row of it, fills a new column, adds a table, an index and a
-trigger. The store finds it as it would find a real one; only the list of revisions and their folder are other ones.
+What is shipped so far only adds tables, so an upgrade is proved with one that nobody ships. It does what is hardest on
+SQLite: it builds a table anew that others refer to, copies every row of it, fills a new column, adds a table, an index
+and a trigger. The store finds it as it would find a real one; only the list of revisions and their folder are other
+ones.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from unittest import mock
 
 from btcbot.adapters.store import migrate, revision
 
-NEXT: Final = "0002"
-SOURCE: Final = '''"""Say of each order who wished it, and keep notes."""
+TODAY: Final = revision.HEAD
+NEXT: Final = "0003"
+FILE: Final = f"{NEXT}_next.py"
+SOURCE: Final = '''"""Say of each order who wished it, and keep remarks."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = depends_on = None
 
 
@@ -33,28 +36,28 @@ def upgrade() -> None:
         orders.add_column(sa.Column("wished_by", sa.Text(), nullable=False, server_default="nobody"))
     op.execute("UPDATE orders SET wished_by = strategy")
     op.create_table(
-        "notes",
+        "remarks",
         sa.Column("client_order_id", sa.Text(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("client_order_id", name="pk_notes"),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("client_order_id", name="pk_remarks"),
     )
-    op.execute("INSERT INTO notes SELECT client_order_id, 'taken over' FROM orders")
+    op.execute("INSERT INTO remarks SELECT client_order_id, 'taken over' FROM orders")
     op.create_index("ix_orders_wished_by", "orders", ["wished_by"])
-    op.execute("CREATE TRIGGER notes_never_delete BEFORE DELETE ON notes BEGIN SELECT RAISE(ABORT, 'kept'); END")
+    op.execute("CREATE TRIGGER remarks_never_delete BEFORE DELETE ON remarks BEGIN SELECT RAISE(ABORT, 'kept'); END")
 '''
 
 
 def write_migrations(folder: Path) -> Path:
-    """A folder of migrations with the second revision beside today's."""
+    """A folder of migrations with the next revision beside today's."""
     migrations = folder / "migrations"
     shutil.copytree(migrate.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    (migrations / "versions" / "0002_next.py").write_text(SOURCE)
+    (migrations / "versions" / FILE).write_text(SOURCE)
     return migrations
 
 
 @contextmanager
 def released(migrations: Path) -> Iterator[None]:
-    """Within the block, this process is the btcbot that knows the second revision."""
+    """Within the block, this process is the btcbot that knows the next revision."""
     known = (*revision.KNOWN, NEXT)
     upgrade = functools.partial(migrate.migrate, migrations=migrations, to=NEXT)
     with (

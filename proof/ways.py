@@ -57,20 +57,20 @@ def speaker(invariant: str, text: str) -> str:
 def _by_seeds(bug: Bug) -> Found | None:
     with planted(*bug.patches):
         for seed in range(FIRST_SEED, FIRST_SEED + SEEDS_MAX):
-            story = world_of(seed, bug.faults).run()
+            story = world_of(seed, bug.faults, bug.profile or None).run()
             if story.violation is not None:
                 where = f"seed {seed} of {', '.join(bug.faults)}" if bug.faults else f"seed {seed}"
+                where += f", {bug.profile}" if bug.profile else ""
                 return Found(speaker(*story.violation), story.violation[1], where, story)
     return None
 
 
-def world_of(seed: int, faults: Mapping[str, int]) -> World:
-    """The world of this seed; with `faults`, these alone strike, this often."""
+def world_of(seed: int, faults: Mapping[str, int], profile: str | None = None) -> World:
+    """The world of this seed, or of this seed and profile; with `faults`, these alone strike, this often."""
     if not faults:
-        return World(seed)
-    return World(
-        seed, swarm=msgspec.structs.replace(draw_swarm(seed, None, frozenset(FAULTS)), rates=faults, skew_ms=0)
-    )
+        return World(seed, profile=profile)
+    drawn = draw_swarm(seed, None, frozenset(FAULTS), profile)
+    return World(seed, swarm=msgspec.structs.replace(drawn, rates=faults, skew_ms=0))
 
 
 def _by(told: Callable[[], object], where: str) -> Callable[[Bug], Found | None]:

@@ -1,10 +1,11 @@
 """One cycle, top-down. This is the file to open first.
 
-    recover → upkeep → observe → account → plan → guard → act → report
+    recover → upkeep → observe → account → oversee → plan → guard → act → report
 
 Facts are gathered by services, decisions are values from pure functions, and every write to the venue passes
 `ExecutionService` with a permit that was given for it a moment before. There is no other way to trade in this project:
-a live run, a dry run and the demo are this cycle with other things plugged into the ports.
+a live run, a dry run and the demo are this cycle with other things plugged into the ports, and a profile is this cycle
+with other parts plugged into its steps: who chooses the symbols, who narrows what may be done, who shapes the wishes.
 
 Between two ticks of the timer the live feed may wake a cycle. It is the same one, from `plan` on: it decides on the
 account as it was last compared with the venue, less what was ordered since, on books that are trusted, and asks the
@@ -18,60 +19,63 @@ a human has looked at the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
+from btcbot.decisions.draft import Draft
 from btcbot.decisions.freshness import MarketView
-from btcbot.decisions.risk import NOTHING_SPENT, RiskFacts
+from btcbot.decisions.risk import NOTHING_SPENT, Allowed
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.feed import Wake
-from btcbot.domain.instrument import Instrument
-from btcbot.domain.intents import Intent
-from btcbot.domain.orders import IN_DOUBT, OPEN
+from btcbot.domain.orders import OPEN
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode, TradingState
+from btcbot.domain.stance import FREE, Stance, TradingMode, strictest
 from btcbot.errors import InvariantBroken, StrategyFailed, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
-from btcbot.services import values
 from btcbot.services.accounting import AccountingService, PnL, set_trading_state
+from btcbot.services.cycle_records import CycleRecords, cycle_id_of
 from btcbot.services.execution import ExecutionService, ExecutionSummary
 from btcbot.services.feed import FeedService
 from btcbot.services.gatekeeper import Gatekeeper
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.operator import OperatorService
+from btcbot.services.planning import Ground, Plan, PlanningService
 from btcbot.services.risk import RiskService
 from btcbot.services.self_check import SelfCheckService
 from btcbot.services.startup_recovery import StartupRecoveryResult, StartupRecoveryService
-from btcbot.services.strategy import StrategyService
-from btcbot.services.sweep import SweepService
+from btcbot.services.watching import CycleEnd, CycleFacts, Overseer, Replacements, Universe
 
-#: Old reports are forgotten in steps of so many, so that no cycle has much to delete.
-FORGET_EVERY_CYCLES = 1_000
 #: The endpoint of new orders, as `VenueHealth` names it.
 SUBMIT_ENDPOINT = "submit"
 #: More unauthorised answers in a row than this, and the key is halted before the venue blocks the address (I17).
 UNAUTHORIZED_MAX = 5
+#: Until the overseers of a cycle have looked, nothing that the feed wakes may trade on what they left of an older one.
+NOT_LOOKED_YET: Final = Stance(mode=TradingMode.OBSERVE_ONLY, reasons=("not overseen yet",))
 _OPEN: Final = tuple(OPEN)
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """The steps, built by `bootstrap`."""
+    """The steps, built by `bootstrap`. `replacements` None: working orders are cancelled when stale, no more."""
 
     recovery: StartupRecoveryService
     market_data: MarketDataService
-    strategy: StrategyService
+    universe: Universe
+    planning: PlanningService
     risk: RiskService
     execution: ExecutionService
     accounting: AccountingService
-    sweep: SweepService
     gatekeeper: Gatekeeper
     self_check: SelfCheckService
     operator: OperatorService
+    records: CycleRecords
     feed: FeedService | None = None
+    overseers: tuple[Overseer, ...] = ()
+    replacements: Replacements | None = None
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -82,25 +86,12 @@ class Progress(msgspec.Struct, kw_only=True):
     recovered: StartupRecoveryResult | None = None
     view: MarketView | None = None
     pnl: PnL | None = None
+    facts: CycleFacts | None = None
+    stance: Stance = FREE
+    draft: Draft | None = None
     intents: int = 0
     allowed: int = 0
     has_number: bool = False
-
-
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision stands on. `now_ms` is the venue's time, `may_read` whether it may be asked anything more."""
-
-    now_ms: int
-    account: AccountSnapshot
-    instruments: Mapping[str, Instrument]
-    view: MarketView
-    pnl: PnL
-    may_read: bool
-
-
-def cycle_id_of(number: int) -> str:
-    """Sorts like the number it is made from."""
-    return f"c{number:08d}"
 
 
 class Cycle:
@@ -114,8 +105,6 @@ class Cycle:
         log: Log,
         mode: str,
         profile: str,
-        symbols: Sequence[str],
-        cycles_kept: int,
     ) -> None:
         self._services = services
         self._store = store
@@ -125,16 +114,14 @@ class Cycle:
         self._log = log
         self._mode = mode
         self._profile = profile
-        self._symbols = tuple(symbols)
-        self._cycles_kept = cycles_kept
         self._spent = NOTHING_SPENT
-        #: Gates and trading state as the metrics were told them last.
-        self._told: tuple[Mapping[str, bool], TradingState] | None = None
+        #: What the overseers left of the last whole cycle; it holds for the cycles that the feed wakes until the next.
+        self._stance = FREE
 
     def run(self, wake: Wake = Wake.TIME) -> CycleReport:
         """Run one cycle and store its report. Raises StoreFailed: without a record nothing may be done."""
         started_at_ms, started_ns = self._clock.now_ms(), self._clock.monotonic_ns()
-        is_woken = wake is Wake.MARKET
+        is_woken, records = wake is Wake.MARKET, self._services.records
         number = self.next_number()
         cycle_id = cycle_id_of(number)
         progress = Progress(summary=ExecutionSummary(), reasons=[])
@@ -144,8 +131,9 @@ class Cycle:
                 if is_woken:
                     self._woken_steps(cycle_id, progress)
                 else:
-                    self._take_number(number, progress)
-                    self._steps(cycle_id, progress)
+                    records.take_number(number)
+                    progress.has_number = True
+                    self._steps(cycle_id, number, progress)
             except VenueUnavailable as unavailable:
                 progress.reasons.append(f"{ReasonCode.VENUE_UNAVAILABLE.value}: {unavailable.reason}")
                 self._halt_when_unauthorized()
@@ -161,26 +149,30 @@ class Cycle:
         if is_woken:
             self._metrics.count("btcbot_woken_cycles_total", outcome="ordered" if progress.allowed else "idle")
         if outcome is CycleOutcome.HALTED and not progress.has_number:
-            self._take_number(number, progress)
+            records.take_number(number)
+            progress.has_number = True
         if progress.has_number:
-            self._store_report(report, progress)
-            self._tell(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
+            end = CycleEnd(
+                report=report,
+                seconds=(self._clock.monotonic_ns() - started_ns) / 1e9,
+                summary=progress.summary,
+                stance=progress.stance,
+                facts=progress.facts,
+                draft=progress.draft,
+            )
+            read_to_ms = progress.recovered.trades_read_to_ms if progress.recovered is not None else None
+            records.keep(end, read_to_ms, has_marks=progress.pnl is not None)
+            records.tell(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
         return report
 
-    def _take_number(self, number: int, progress: Progress) -> None:
-        """Durable before anything is done with it: a cycle that dies in the middle must not lend its name, nor the
-        names of its intents, to another."""
-        with self._store.transaction() as tx:
-            tx.put_value(values.CYCLE_NUMBER, str(number))
-        progress.has_number = True
-
     def next_number(self) -> int:
-        """Cycles of a database are numbered upwards across restarts; a cycle that died leaves a gap."""
-        return int(self._store.value(values.CYCLE_NUMBER) or 0) + 1
+        """The number that the next cycle takes."""
+        return self._services.records.next_number()
 
-    def _steps(self, cycle_id: str, progress: Progress) -> None:
+    def _steps(self, cycle_id: str, number: int, progress: Progress) -> None:
         services, summary = self._services, progress.summary
         self._spent = NOTHING_SPENT
+        self._stance = NOT_LOOKED_YET if services.overseers else FREE
         services.gatekeeper.self_check_passed = services.self_check.run_if_due().passed
         services.operator.handle_pending()
 
@@ -195,31 +187,66 @@ class Cycle:
         if services.feed is not None:
             services.feed.reconciled()
 
-        # Upkeep: orders that have stood too long. Needs no market data, so it goes on when there is none.
-        services.execution.cancel_stale_orders(summary)
-        if summary.released:
-            account = account.with_released(summary.released)
+        # Upkeep: orders that have stood too long. Needs no market data, so it goes on when there is none. Where orders
+        # are replaced by what is wished now, time alone decides only when nothing can be wished.
+        if services.replacements is None:
+            services.execution.cancel_stale_orders(summary)
+            if summary.released:
+                account = account.with_released(summary.released)
+            self._observe_and_act(cycle_id, number, account, progress)
+            return
+        try:
+            has_planned = self._observe_and_act(cycle_id, number, account, progress)
+        except (VenueUnavailable, StrategyFailed):
+            services.execution.cancel_stale_orders(summary)
+            raise
+        if not has_planned:
+            services.execution.cancel_stale_orders(summary)
+
+    def _observe_and_act(self, cycle_id: str, number: int, account: AccountSnapshot, progress: Progress) -> bool:
+        """The rest of a whole cycle; whether it came to a plan."""
+        services, summary = self._services, progress.summary
 
         # Observe: quotes that are fresh and sane; a symbol without one is not traded in this cycle.
         instruments = services.market_data.get_instruments()
-        progress.view = view = services.market_data.get_best_bid_ask(self._symbols)
+        universe = services.universe.select(self._exchange.venue_time_ms(), instruments, self._held())
+        progress.view = view = services.market_data.get_best_bid_ask(universe.watched)
 
         # Account: what the positions are worth now; the loss of the day is a limit of risk.
         venue_now_ms = self._exchange.venue_time_ms()
         progress.pnl = pnl = services.accounting.mark(view.quotes, account, venue_now_ms)
-        if not view.quotes:
+        ground = Ground(
+            now_ms=venue_now_ms,
+            account=account,
+            instruments=instruments,
+            view=view,
+            pnl=pnl,
+            universe=universe,
+            may_read=True,
+        )
+        if not view.quotes and universe.watched:  # where nothing is watched, nothing is stale
             progress.reasons.append(f"{ReasonCode.STALE_QUOTE.value}: no symbol has a usable quote")
         if SUBMIT_ENDPOINT in self._exchange.health().endpoints_closed:
             progress.reasons.append(f"{ReasonCode.VENUE_UNAVAILABLE.value}: it asked to wait before the next order")
         summary.closed_gates = services.gatekeeper.closed(WriteKind.SUBMIT)
+
+        # Oversee: those whom the profile lets look may narrow what this cycle does.
+        if services.overseers:
+            self._stance = progress.stance = self._oversee(cycle_id, number, ground, progress)
+            ground = msgspec.structs.replace(ground, stance=progress.stance)
+            if progress.stance.mode is TradingMode.OBSERVE_ONLY:
+                progress.reasons.extend(progress.stance.reasons)
+            # Buys that rest would go on filling although they may not be wished any more.
+            if progress.stance.mode is not TradingMode.NORMAL:
+                services.execution.cancel_buys(ReasonCode.CANCEL_NARROWED, summary)
+            elif progress.stance.no_buys:
+                services.execution.cancel_buys(ReasonCode.CANCEL_NARROWED, summary, progress.stance.no_buys.keys())
         if progress.reasons or summary.closed_gates:
-            return
-        ground = Ground(
-            now_ms=venue_now_ms, account=account, instruments=instruments, view=view, pnl=pnl, may_read=True
-        )
-        intents, facts = self._plan(cycle_id, ground)
-        progress.intents = len(intents)
-        self._guard_and_act(intents, facts, ground, progress)
+            return False
+        plan = services.planning.plan(cycle_id, ground, self._spent)
+        progress.draft, progress.intents = plan.draft, plan.wished
+        self._guard_and_act(plan, ground, progress)
+        return True
 
     def _woken_steps(self, cycle_id: str, progress: Progress) -> None:
         """The second half of a cycle, on what is known without asking; nothing at all where that is not enough."""
@@ -227,9 +254,14 @@ class Cycle:
         account = services.recovery.account_now()
         venue_now_ms = self._exchange.estimated_time_ms()
         instruments = services.market_data.known_instruments
-        if account is None or venue_now_ms is None or not instruments:
+        progress.stance = self._stance
+        may_trade = self._stance.mode is not TradingMode.OBSERVE_ONLY
+        if account is None or venue_now_ms is None or not instruments or not may_trade:
+            if services.feed is not None:
+                services.feed.look()  # what has woken this cycle must not wake the next one too
             return
-        progress.view = view = services.market_data.get_from_feed(self._symbols, venue_now_ms)
+        universe = services.universe.current()
+        progress.view = view = services.market_data.get_from_feed(universe.watched, venue_now_ms)
         if not view.quotes or SUBMIT_ENDPOINT in self._exchange.health().endpoints_closed:
             return
         progress.pnl = pnl = services.accounting.mark(view.quotes, account, venue_now_ms)
@@ -237,81 +269,87 @@ class Cycle:
         if summary.closed_gates:
             return
         ground = Ground(
-            now_ms=venue_now_ms, account=account, instruments=instruments, view=view, pnl=pnl, may_read=False
+            now_ms=venue_now_ms,
+            account=account,
+            instruments=instruments,
+            view=view,
+            pnl=pnl,
+            universe=universe,
+            stance=self._stance,
+            may_read=False,
         )
-        intents, facts = self._plan(cycle_id, ground)
-        if not intents or not services.risk.would_allow(intents, facts):
+        plan = services.planning.plan(cycle_id, ground, self._spent)
+        draft = plan.draft
+        if not draft.intents or not services.risk.would_allow(draft.intents, plan.facts):
             return
         number = self.next_number()
-        progress.intents = len(intents)
+        progress.draft, progress.intents = draft, plan.wished
 
         def take_number(tx: Transaction) -> None:
-            tx.put_value(values.CYCLE_NUMBER, str(number))
+            services.records.put_number(number, tx)
             progress.has_number = True
 
-        self._guard_and_act(intents, facts, ground, progress, beside=take_number)
+        self._guard_and_act(plan, ground, progress, beside=take_number)
+
+    def _oversee(self, cycle_id: str, number: int, ground: Ground, progress: Progress) -> Stance:
+        """What all overseers together leave."""
+        assert progress.recovered is not None, "a cycle observes what it has brought together"
+        progress.facts = facts = CycleFacts(
+            cycle_id=cycle_id,
+            number=number,
+            now_ms=ground.now_ms,
+            local_ms=self._clock.now_ms(),
+            account=ground.account,
+            instruments=ground.instruments,
+            view=ground.view,
+            pnl=ground.pnl,
+            positions=self._store.positions(),
+            open_orders=self._store.orders(_OPEN),
+            venue_open=progress.recovered.venue_open,
+            shown_by_id=progress.recovered.shown_by_id,
+            health=self._exchange.health(),
+            universe=ground.universe,
+        )
+        return strictest(overseer.look(facts) for overseer in self._services.overseers)
 
     def _guard_and_act(
         self,
-        intents: Sequence[Intent],
-        facts: RiskFacts,
+        plan: Plan,
         ground: Ground,
         progress: Progress,
         beside: Callable[[Transaction], None] | None = None,
     ) -> None:
-        services, view = self._services, ground.view
+        services, view, draft = self._services, ground.view, plan.draft
 
         # Guard: every verdict is durable, with its reason, before anything is sent.
-        allowed = services.risk.filter(intents, facts, beside)
+        decisions = services.risk.filter(draft.intents, plan.facts, beside, draft.refused)
+        allowed = [decision for decision in decisions if isinstance(decision, Allowed)]
         progress.allowed = len(allowed)
         self._spent = self._spent.plus(allowed)
 
-        # Act: reserve → permit → send once → record, for each.
+        # Act: reserve → permit → send once → record, for each. Orders that are in the way go first.
         def may_order(symbol: str) -> bool:
             if not ground.may_read and self._exchange.estimated_time_ms() is None:
                 return False  # after an answer that casts doubt on our clock, a stamp would ask for the time first
             return services.market_data.may_order(view.quotes[symbol], view, may_read=ground.may_read)
 
-        services.execution.execute_intents(allowed, ground.instruments, may_order, progress.summary)
+        if services.replacements is not None:
+            services.replacements.settle(decisions)
+            services.execution.cancel_wished(draft.cancels, progress.summary)
+            services.replacements.begin(draft.replaces, progress.summary)
+        services.execution.execute_intents(
+            allowed,
+            ground.instruments,
+            may_order,
+            progress.summary,
+            beside_of=services.replacements.beside if services.replacements is not None else None,
+        )
         self._halt_when_unauthorized()
 
-    def _plan(self, cycle_id: str, ground: Ground) -> tuple[Sequence[Intent], RiskFacts]:
-        """What the strategy wishes, then where idle cash should go, in which order risk takes them; and what risk is
-        to know."""
-        services, account, instruments, quotes = self._services, ground.account, ground.instruments, ground.view.quotes
-        open_orders, positions = self._store.orders(_OPEN), self._store.positions()
-        rates = services.accounting.fee_rates
-        wishes = services.strategy.generate(
-            cycle_id,
-            instruments,
-            quotes,
-            account,
-            positions,
-            open_orders,
-            rates.taker,
-            now_ms=ground.now_ms,
-            may_read=ground.may_read,
-        )
-        busy = frozenset(order.symbol for order in open_orders)
-        idle_cash = services.sweep.plan(cycle_id, account, instruments, quotes, busy, rates.taker)
-        intents = [*wishes, *idle_cash]
-        for intent in intents:
-            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side.value)
-        facts = RiskFacts(
-            now_ms=self._clock.now_ms(),
-            instruments=instruments,
-            quotes=quotes,
-            unusable_quotes=ground.view.unusable,
-            account=account,
-            open_orders=open_orders,
-            holds=self._store.holds(),
-            positions=positions,
-            last_order_times_ms=self._store.last_order_times_ms(),
-            daily_pnl=ground.pnl.daily,
-            fee_rates=rates,
-            spent=self._spent,
-        )
-        return intents, facts
+    def _held(self) -> Sequence[str]:
+        """Symbols that have a position or an open order of ours."""
+        held = {symbol: None for symbol, position in self._store.positions().items() if position.quantity}
+        return [*held, *(order.symbol for order in self._store.orders(_OPEN) if order.symbol not in held)]
 
     def _halt_when_unauthorized(self) -> None:
         in_a_row = self._exchange.health().unauthorized_in_a_row
@@ -353,13 +391,14 @@ class Cycle:
             "woken_by_feed": int(is_woken),
         }
         quotes = progress.view.quotes if progress.view else {}
+        narrowed_by = () if progress.stance.mode is TradingMode.OBSERVE_ONLY else progress.stance.reasons
         return CycleReport(
             cycle_id=cycle_id,
             number=number,
             mode=self._mode,
             profile=self._profile,
             outcome=outcome,
-            reasons=(*progress.reasons, *(gate.value for gate in summary.closed_gates)),
+            reasons=(*progress.reasons, *narrowed_by, *(gate.value for gate in summary.closed_gates)),
             started_at_ms=started_at_ms,
             ended_at_ms=self._clock.now_ms(),
             counts=counts,
@@ -368,45 +407,4 @@ class Cycle:
             equity_try=pnl.equity if pnl else None,
             realized_pnl_try=pnl.realized if pnl else money.ZERO,
             unrealized_pnl_try=pnl.unrealized if pnl else money.ZERO,
-        )
-
-    def _store_report(self, report: CycleReport, progress: Progress) -> None:
-        """The report, the trade cursor and the trading state: one transaction closes the cycle."""
-        state, _ = self._store.trading_state()
-        with self._store.transaction() as tx:
-            tx.insert_cycle(report)
-            if progress.recovered is not None:
-                tx.put_value(values.TRADES_CURSOR_MS, str(progress.recovered.trades_read_to_ms))
-            if report.number % FORGET_EVERY_CYCLES == 0 and report.number > self._cycles_kept:
-                tx.forget_cycles_before(cycle_id_of(report.number - self._cycles_kept))
-            if progress.pnl is not None:
-                tx.put_value(values.MARKS, self._services.accounting.marks_text())
-            if state in {TradingState.ACTIVE, TradingState.OBSERVE_ONLY}:
-                observes = report.outcome is CycleOutcome.OBSERVE_ONLY
-                after = TradingState.OBSERVE_ONLY if observes else TradingState.ACTIVE
-                if after is not state:
-                    set_trading_state(tx, after, "; ".join(report.reasons))
-
-    def _tell(self, report: CycleReport, seconds: float) -> None:
-        metrics = self._metrics
-        metrics.count("btcbot_cycles_total", outcome=report.outcome.value)
-        metrics.observe("btcbot_cycle_seconds", seconds)
-        open_orders = self._store.orders(_OPEN)
-        metrics.gauge("btcbot_orders_open", len(open_orders))
-        metrics.gauge("btcbot_orders_in_doubt", sum(order.status in IN_DOUBT for order in open_orders))
-        state, _ = self._store.trading_state()
-        told = self._told
-        if told is None or told[0] is not report.gates or told[1] is not state:  # gauges keep what they were set to
-            self._told = report.gates, state
-            for gate, is_open in report.gates.items():
-                metrics.gauge("btcbot_gate_open", int(is_open), gate=gate)
-            for one in TradingState:
-                metrics.gauge("btcbot_trading_state", int(one is state), state=one.value)
-        log = self._log.info if report.outcome is CycleOutcome.COMPLETED else self._log.warning
-        log(
-            "cycle_ended",
-            outcome=report.outcome.value,
-            reasons=list(report.reasons),
-            seconds=round(seconds, 4),
-            **{name: count for name, count in report.counts.items() if count},
         )

@@ -12,7 +12,7 @@ no nearer to the last one than the venue's limits allow.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -47,8 +47,11 @@ class Wait(Protocol):
         ...
 
 
+RunCycle: TypeAlias = Callable[[Wake], CycleReport]
+
+
 def run_with_optional_loop(
-    run_cycle: Callable[[Wake], CycleReport],
+    run_cycle: RunCycle,
     options: LoopOptions,
     clock: Clock,
     stop: StopSignal,
@@ -81,9 +84,10 @@ def run_with_optional_loop(
         next_ns = next_tick_ns(next_ns, clock.monotonic_ns(), options.cycle_seconds)
         pause_s = (next_ns - clock.monotonic_ns()) / 1e9 + jitter() * options.jitter_seconds
         pause_s += back_off_seconds(troubles, options.cycle_seconds)
+        whole_from_ns = started_ns + int(options.gap_seconds * 1e9)
         span = Pause(
-            ends_ns=clock.monotonic_ns() + int(max(pause_s, 0.0) * 1e9),
-            whole_from_ns=started_ns + int(options.gap_seconds * 1e9),
+            ends_ns=max(clock.monotonic_ns() + int(max(pause_s, 0.0) * 1e9), whole_from_ns),
+            whole_from_ns=whole_from_ns,
             wake_ns=None if options.wake_seconds is None else int(options.wake_seconds * 1e9),
         )
         ended = pause(span, run_cycle, clock, stop, None if troubles else wait)
@@ -129,8 +133,8 @@ def pause(
 def next_tick_ns(last_tick_ns: int, now_ns: int, cycle_seconds: float) -> int:
     """The first tick of the fixed rate after now; missed ones are skipped."""
     step_ns = max(int(cycle_seconds * 1e9), 1)
-    missed = max(now_ns - last_tick_ns, 0) // step_ns
-    return last_tick_ns + (missed + 1) * step_ns
+    # A tick that is still to come stays where it is: a cycle that the account woke before it puts nothing off.
+    return last_tick_ns + ((now_ns - last_tick_ns) // step_ns + 1) * step_ns
 
 
 def back_off_seconds(troubles: int, cycle_seconds: float) -> float:

@@ -53,6 +53,9 @@ _METRICS: Final = (
     Metric("btcbot_orders_open", _G, (), "Own orders that rest at the venue."),
     Metric("btcbot_orders_in_doubt", _G, (), "Orders sent whose fate is not proven."),
     Metric("btcbot_cancels_total", _C, ("outcome",), "Cancels sent, by what became of them."),
+    Metric(
+        "btcbot_replacements_total", _C, ("outcome", "reason"), "Replacements of orders, begun and ended, by reason."
+    ),
     Metric("btcbot_fills_total", _C, ("symbol", "side"), "Fills booked."),
     Metric("btcbot_fees_paid_total", _C, ("asset",), "Fees and tax paid, in units of the asset."),
     Metric("btcbot_gate_open", _G, ("gate",), "1 when the gate lets orders pass, 0 when it is closed."),
@@ -87,11 +90,19 @@ _METRICS: Final = (
     Metric("btcbot_feed_crashes_total", _C, (), "Failures of the live feed's own thread."),
     Metric("btcbot_bar_requests_total", _C, ("result",), "Requests for a symbol's candles, by what came of them."),
     Metric("btcbot_signals_ready", _G, ("symbol",), "1 while the strategy is given the symbol's signals, else 0."),
+    Metric("btcbot_universe_symbols", _G, (), "Symbols that may be bought, where a look over the market chooses them."),
+    Metric("btcbot_universe_looks_total", _C, ("result",), "Looks over the market, by what came of them."),
+    Metric("btcbot_anomalies_total", _C, ("code", "severity"), "Anomalies seen, once for each cycle that sees one."),
+    Metric("btcbot_degrade_level", _G, (), "How far anomalies, or a human, have narrowed trading, 0 to 3."),
+    Metric("btcbot_orders_frozen", _G, (), "1 while new orders are frozen by orders that nobody can explain, else 0."),
     Metric("btcbot_reconcile_seconds", _H, (), "Time to compare books and venue, in seconds."),
     Metric("btcbot_suspense", _G, ("asset",), "Balance that nobody has explained yet, in units of the asset."),
     Metric("btcbot_position_quantity", _G, ("symbol",), "Position, in units of the base asset."),
     Metric("btcbot_realized_pnl_try", _G, (), "Realised profit and loss, in TRY."),
     Metric("btcbot_unrealized_pnl_try", _G, (), "Unrealised profit and loss, in TRY."),
+    Metric(
+        "btcbot_parameter_changes_total", _C, ("outcome",), "Changes of adaptive parameters, by what became of them."
+    ),
     Metric("btcbot_journal_on", _G, (), "1 while the cycles of this run are recorded for replay, else 0."),
     Metric("btcbot_journal_bytes", _G, (), "Size of the journal on disk, all recorded runs together, in bytes."),
     Metric("btcbot_store_transaction_seconds", _H, (), "Time of one durable transaction, in seconds."),

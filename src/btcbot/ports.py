@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.agent import AgentQuestion, AgentReply
 from btcbot.domain.bars import Bar
 from btcbot.domain.book import BookIdentity as BookIdentity
 from btcbot.domain.book import Discrepancy as Discrepancy
@@ -23,11 +24,13 @@ from btcbot.domain.fills import Fill, VenueTrade
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account, Entry, Hold
 from btcbot.domain.market import Quote
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.outcomes import CancelOutcome, SubmitOutcome
 from btcbot.domain.permit import Permit
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
+from btcbot.domain.scan import ScanRow
 from btcbot.domain.venue import Transfer, VenueOrder
 
 
@@ -192,6 +195,30 @@ class MarketFeed(Protocol):
         ...
 
 
+class MarketScanner(Protocol):
+    """Looks over many symbols, to choose some of them."""
+
+    def scan(self, symbols: Sequence[str], now_ms: int) -> Mapping[str, ScanRow]:
+        """What `symbols` show at `now_ms` (venue time), as far as one cycle has time for them.
+
+        A symbol that is not in the answer was not reached and is to be asked for again; one that was reached and shows
+        no book has a row without a quote. Raises VenueUnavailable where nothing could be asked at all.
+        """
+        ...
+
+
+class AgentPolicy(Protocol):
+    """Somebody who looks at a cycle's wishes and may narrow them."""
+
+    def decide(self, question: AgentQuestion) -> AgentReply:
+        """An answer, or why there is none. Never raises, and gives up within the time that it was made with."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; harmless to repeat."""
+        ...
+
+
 class KillSwitch(Protocol):
     """The operator's brake, asked before every write. Anything unreadable counts as on."""
 
@@ -261,8 +288,12 @@ class Transaction(Protocol):
     def put_position(self, position: Position) -> None: ...
     def insert_verdict(self, verdict: Verdict) -> None: ...
     def insert_cycle(self, report: CycleReport) -> None: ...
+    def insert_note(self, note: Note) -> None: ...
     def forget_cycles_before(self, cycle_id: str) -> None:
-        """Drop reports and verdicts of cycles whose id sorts before this one. Orders and books are never forgotten."""
+        """Drop reports, verdicts and notes of cycles whose id sorts before this one.
+
+        Orders and books are never forgotten, nor notes of an operator's act, nor those of `notes.NEVER_FORGOTTEN`.
+        """
         ...
 
     def put_discrepancies(self, discrepancies: Sequence[Discrepancy]) -> None:
@@ -315,6 +346,10 @@ class StateStore(Protocol):
 
     def fills_of(self, client_order_id: str) -> Sequence[Fill]: ...
     def fill_count(self) -> int: ...
+    def fills_after(self, count: int) -> Sequence[Fill]:
+        """Fills in the order of booking, without the first `count`: what is new since `fill_count` was that."""
+        ...
+
     def has_entry(self, entry_id: str) -> bool: ...
     def entry(self, entry_id: str) -> Entry | None: ...
     def entries(self, limit: int | None = None) -> Sequence[Entry]:
@@ -337,8 +372,20 @@ class StateStore(Protocol):
         """How many cycles there have been, those forgotten since included."""
         ...
 
+    def notes(self, kind: NoteKind, limit: int | None = None, since_ms: int = 0) -> Sequence[Note]:
+        """Notes of a kind made at or after `since_ms`, oldest first; with a limit the newest ones."""
+        ...
+
+    def note_count(self, kind: NoteKind) -> int:
+        """How many notes of a kind are kept."""
+        ...
+
     def discrepancies(self) -> Sequence[Discrepancy]: ...
     def value(self, key: str) -> str | None: ...
+    def values(self, prefix: str) -> Mapping[str, str]:
+        """The named values whose key begins so, by key."""
+        ...
+
     def trading_state(self) -> tuple[TradingState, str]:
         """State and reason; ACTIVE with an empty reason in a new database."""
         ...

@@ -15,6 +15,7 @@ from btcbot.domain.cycles import CycleOutcome, CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.intents import Side
 from btcbot.domain.ledger import Account, Entry, EntryKind, Hold, Posting, balances
+from btcbot.domain.notes import NEVER_FORGOTTEN, Note, NoteKind
 from btcbot.domain.orders import OPEN, Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
@@ -107,6 +108,13 @@ def a_verdict(number: int = 1, **changes: object) -> Verdict:
     return replace(verdict, **changes)
 
 
+def a_note(number: int = 1, **changes: object) -> Note:
+    note = Note(
+        kind=NoteKind.SNAPSHOT, cycle_id=f"cycle-{number}", at_ms=100 + number, body=f'{{"equity":"{number}.10 ₺"}}'
+    )
+    return replace(note, **changes)
+
+
 class StateStoreContract(ABC):
     """Subclass this as `TestMyStore` and implement `make`."""
 
@@ -137,7 +145,11 @@ class StateStoreContract(ABC):
         assert not store.has_fill("x")
         assert not store.has_entry("x")
         assert store.value("x") is None
+        assert store.values("") == {}
         assert store.trading_state() == (TradingState.ACTIVE, "")
+        for kind in NoteKind:
+            assert list(store.notes(kind)) == []
+            assert store.note_count(kind) == 0
 
     # Units
 
@@ -224,6 +236,27 @@ class StateStoreContract(ABC):
             with store.transaction() as tx:
                 tx.put_value("key", text)
             assert store.value("key") == text
+
+    def test_values_are_found_by_how_their_key_begins(self, store: StateStore) -> None:
+        with store.transaction() as tx:
+            for key in (
+                "cooldown:BTCTRY",
+                "cooldown:ADATRY",
+                "cooldown",
+                "Cooldown:X",
+                "cooldow",
+                "cooldown;",
+                "cool%",
+            ):
+                tx.put_value(key, key.lower())
+            assert store.values("cooldown:") == {
+                "cooldown:ADATRY": "cooldown:adatry",
+                "cooldown:BTCTRY": "cooldown:btctry",
+            }
+        assert list(store.values("cooldown")) == ["cooldown", "cooldown:ADATRY", "cooldown:BTCTRY", "cooldown;"]
+        assert store.values("cool%") == {"cool%": "cool%"}
+        assert store.values("cool_own") == {}
+        assert len(store.values("")) == 7
 
     def test_the_trading_state_is_two_values(self, store: StateStore) -> None:
         with store.transaction() as tx:
@@ -409,6 +442,17 @@ class StateStoreContract(ABC):
         assert store.fills_of("btcbot-test-1") == [early, late, tie]
         assert store.fills_of("nobody") == []
 
+    def test_fills_since_a_count_are_told_as_they_were_booked(self, store: StateStore) -> None:
+        late, early, tie = a_fill(1, at_ms=30), a_fill(2, at_ms=10), a_fill(3, at_ms=30)
+        assert store.fills_after(0) == []
+        with store.transaction() as tx:
+            tx.insert_order(an_order())
+            for fill in (late, early, tie):
+                tx.insert_fill(fill)
+            assert store.fills_after(1) == [early, tie]
+        assert store.fills_after(0) == [late, early, tie]
+        assert store.fills_after(store.fill_count()) == []
+
     # Entries and balances
 
     def test_an_entry_comes_back_as_it_went(self, store: StateStore) -> None:
@@ -510,7 +554,8 @@ class StateStoreContract(ABC):
         with store.transaction() as tx:
             for number in (1, 2, 3):
                 tx.insert_cycle(a_report(number))
-        before = store.cycles(9)
+                tx.insert_note(a_note(number))
+        before, notes = store.cycles(9), list(store.notes(NoteKind.SNAPSHOT))
 
         def forget_and_fail() -> None:
             with store.transaction() as tx:
@@ -520,7 +565,51 @@ class StateStoreContract(ABC):
         with pytest.raises(ZeroDivisionError):
             forget_and_fail()
         assert store.cycles(9) == before
+        assert list(store.notes(NoteKind.SNAPSHOT)) == notes
         assert store.cycle_count() == 3
+
+    # Notes
+
+    def test_notes_of_a_kind_come_back_oldest_first(self, store: StateStore) -> None:
+        first, second = a_note(2, body=""), a_note(1)  # the clock went back meanwhile: "oldest" means written first
+        other = a_note(3, kind=NoteKind.FREEZE, cycle_id="")
+        with store.transaction() as tx:
+            for note in (first, other, second, second):
+                tx.insert_note(note)
+            assert list(store.notes(NoteKind.SNAPSHOT)) == [first, second, second]
+        assert list(store.notes(NoteKind.SNAPSHOT)) == [first, second, second]
+        assert list(store.notes(NoteKind.FREEZE)) == [other]
+        assert list(store.notes(NoteKind.ALERT)) == []
+        assert store.note_count(NoteKind.SNAPSHOT) == 3
+        assert store.note_count(NoteKind.FREEZE) == 1
+
+    def test_a_limit_takes_the_newest_notes_of_those_since_a_time(self, store: StateStore) -> None:
+        notes = [a_note(number) for number in range(5)]
+        with store.transaction() as tx:
+            for note in notes:
+                tx.insert_note(note)
+        assert list(store.notes(NoteKind.SNAPSHOT, limit=2)) == notes[3:]
+        assert list(store.notes(NoteKind.SNAPSHOT, since_ms=102)) == notes[2:]
+        assert list(store.notes(NoteKind.SNAPSHOT, limit=2, since_ms=102)) == notes[3:]
+        assert list(store.notes(NoteKind.SNAPSHOT, limit=9, since_ms=104)) == notes[4:]
+        assert list(store.notes(NoteKind.SNAPSHOT, limit=0)) == []
+
+    @pytest.mark.parametrize("kind", NoteKind)
+    def test_notes_are_forgotten_with_their_cycle_but_not_what_state_was_folded_from(
+        self, store: StateStore, kind: NoteKind
+    ) -> None:
+        old, kept, act = a_note(1, kind=kind), a_note(2, kind=kind), a_note(0, kind=kind, cycle_id="")
+        with store.transaction() as tx:
+            for note in (act, old, kept):
+                tx.insert_note(note)
+        with store.transaction() as tx:
+            tx.forget_cycles_before("cycle-2")
+        left = [act, old, kept] if kind in NEVER_FORGOTTEN else [act, kept]
+        assert list(store.notes(kind)) == left
+        assert store.note_count(kind) == len(left)
+        with store.transaction() as tx:
+            tx.insert_note(a_note(3, kind=kind))
+        assert list(store.notes(kind)) == [*left, a_note(3, kind=kind)]
 
     def test_a_cycle_is_reported_once(self, store: StateStore) -> None:
         with store.transaction() as tx:
@@ -568,6 +657,7 @@ def _write_everything(tx: Transaction) -> None:
     tx.put_position(Position(symbol="BTCTRY", quantity=Decimal(1)))
     tx.insert_verdict(a_verdict())
     tx.insert_cycle(a_report())
+    tx.insert_note(a_note())
     tx.put_discrepancies([Discrepancy(asset="TRY", amount=Decimal(1), first_seen_ms=1, seen_count=1)])
     tx.put_value("key", "value")
 
@@ -586,6 +676,8 @@ def _overwrite_everything(tx: Transaction) -> None:
     tx.put_position(Position(symbol="ADATRY", quantity=Decimal(2)))
     tx.insert_verdict(a_verdict(2))
     tx.insert_cycle(a_report(2))
+    tx.insert_note(a_note(2))
+    tx.insert_note(a_note(2, kind=NoteKind.CAPITAL))
     tx.put_discrepancies([Discrepancy(asset="BTC", amount=Decimal(1), first_seen_ms=1, seen_count=1)])
     tx.put_value("key", "other")
     tx.put_value("new", "value")
@@ -607,6 +699,7 @@ def everything(store: StateStore) -> dict[str, object]:
         "cycles": list(store.cycles(100)),
         "counts": (store.order_count(), store.fill_count(), store.entry_count(), store.cycle_count()),
         "discrepancies": list(store.discrepancies()),
-        "values": [store.value(key) for key in ("key", "new", "other", "trading_state")],
+        "notes": {kind: list(store.notes(kind)) for kind in NoteKind},
+        "values": dict(store.values("")),
         "state": store.trading_state(),
     }

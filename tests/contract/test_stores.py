@@ -8,6 +8,8 @@ from tests.contract.state_store import StateStoreContract
 
 from btcbot.adapters.store import MemoryStore, SqliteStore
 from btcbot.adapters.store.library import STANDARD
+from btcbot.adapters.store.recording import RecordingStore
+from btcbot.backtest.records import Records
 from btcbot.ports import StateStore
 
 
@@ -40,3 +42,10 @@ class TestSqliteImage(StateStoreContract):
 class TestMemory(StateStoreContract):
     def make(self, tmp_path: Path) -> StateStore:
         return MemoryStore()
+
+
+class TestRecording(StateStoreContract):
+    """Before anything is over."""
+
+    def make(self, tmp_path: Path) -> StateStore:
+        return RecordingStore(Records())

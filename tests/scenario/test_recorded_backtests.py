@@ -19,6 +19,7 @@ from btcbot.backtest.fingerprint import fingerprint
 from btcbot.backtest.plan import BacktestPlan, settings_for
 from btcbot.backtest.result import BacktestResult
 from btcbot.bootstrap.meaning import make_strategy
+from btcbot.profiles import RUN, STAGE4, STAGE7, Profile
 
 MARKET_DATA = Path(__file__).parents[3] / "shared" / "market-data"
 CRASH = MARKET_DATA / "try-1m-2022-11-08"
@@ -29,6 +30,8 @@ STRATEGIES = {
     "mean_reversion": {"window": "30"},
     "limit_band": {"offset_bps": "30"},
     "rebalance": {"invested": "0.6", "band": "0.01"},
+    "portfolio": {"drift": "0.02"},
+    "tilted_portfolio": {"drift": "0.02", "reversion_window": "30"},
 }
 SETTINGS = {
     "COOLDOWN_SECONDS": "0",
@@ -43,10 +46,12 @@ SETTINGS = {
 needs_data = pytest.mark.skipif(not CRASH.is_dir(), reason="the recorded market data lie beside the project")
 
 
-def play(bars: dict[str, BarColumns], name: str, *, every_bar: bool = False) -> BacktestResult:
+def play(bars: dict[str, BarColumns], name: str, *, every_bar: bool = False, profile: Profile = RUN) -> BacktestResult:
     settings = settings_for(bars, SETTINGS)
     strategy = make_strategy(name, STRATEGIES[name], settings)
-    return run_backtest(BacktestPlan(bars=bars, strategy=strategy, settings=settings, every_bar=every_bar))
+    return run_backtest(
+        BacktestPlan(bars=bars, strategy=strategy, settings=settings, every_bar=every_bar, profile=profile)
+    )
 
 
 def demand_honest_books(result: BacktestResult, quote: str) -> None:
@@ -98,4 +103,20 @@ def test_a_month_of_bitcoin_by_the_minute(name: str) -> None:
     assert result.quote_asset == "USD"
     assert result.fill_count > 0
     assert result.cycles_run < result.bars_played / 2, "most cycles could be left out"
+    demand_honest_books(result, "USD")
+
+
+@needs_data
+@pytest.mark.parametrize("profile", [STAGE4, STAGE7], ids=lambda profile: profile.name)
+def test_a_profile_trades_a_market_that_is_not_priced_in_lira(profile: Profile) -> None:
+    """Two days of bitcoin in dollars: all money of the parts around the strategy is in the market's own currency."""
+    bars = {
+        symbol: columns.between(None, int(columns.open_time_ms[3_000])) for symbol, columns in load_bars(MONTH).items()
+    }
+
+    result = play(bars, profile.strategy, profile=profile)
+
+    assert result.cycles_run == result.bars_played == 3_000
+    assert (result.quote_asset, set(result.balances)) == ("USD", {"USD", "BTC"})
+    assert result.fill_count > 5
     demand_honest_books(result, "USD")

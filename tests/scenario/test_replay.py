@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from btcbot.domain.intents import Intent, Side
 from btcbot.domain.orders import OrderStatus
 from btcbot.errors import Refused, StoreFailed
 from btcbot.profiles import RUN
+from btcbot.services.cycle_records import CycleRecords
 from btcbot.services.operator import REQUEST, Request
 from btcbot.services.portfolio import PortfolioService
 from btcbot.strategies.base import StrategyContext
@@ -319,15 +321,15 @@ class TestDifferences:
     def test_code_that_reads_the_clock_once_less_or_once_more(
         self, rig: Rig, monkeypatch: pytest.MonkeyPatch, recorded_with_it: bool
     ) -> None:
-        original = Cycle._tell
+        original = Cycle._report
 
-        def reads(cycle: Cycle, report: CycleReport, seconds: float) -> None:
+        def reads(cycle: Cycle, *arguments: Any, **words: Any) -> CycleReport:
             cycle._clock.monotonic_ns()
-            original(cycle, report, seconds)
+            return original(cycle, *arguments, **words)
 
-        monkeypatch.setattr(Cycle, "_tell", reads if recorded_with_it else original)
+        monkeypatch.setattr(Cycle, "_report", reads if recorded_with_it else original)
         rig.cycle()
-        monkeypatch.setattr(Cycle, "_tell", original if recorded_with_it else reads)
+        monkeypatch.setattr(Cycle, "_report", original if recorded_with_it else reads)
         difference = played(rig).difference
 
         assert difference is not None
@@ -336,7 +338,7 @@ class TestDifferences:
 
     def test_code_that_leaves_something_out(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         rig.cycle()
-        monkeypatch.setattr(Cycle, "_store_report", lambda *_: None)
+        monkeypatch.setattr(CycleRecords, "keep", lambda *_, **__: None)
 
         difference = played(rig).difference
 

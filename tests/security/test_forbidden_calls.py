@@ -136,14 +136,18 @@ def test_the_feed_is_opened_in_one_place_on_a_socket_of_our_own_and_without_a_pr
     assert_none(line for line in open_ended if line.startswith("btcbot/adapters/btcturk/"))
 
 
-def test_the_one_transport_is_made_in_the_one_client() -> None:
+def test_the_transport_is_made_in_the_one_client_of_the_venue_and_in_that_of_an_agent() -> None:
     made = breaches(lambda node: isinstance(node, ast.Call) and name_of(node.func).endswith("DeadlineTransport"))
-    assert [line.rpartition(":")[0] for line in made] == ["btcbot/adapters/btcturk/sender.py"]
+    assert [line.rpartition(":")[0] for line in made] == [
+        "btcbot/adapters/agent/llm.py",
+        "btcbot/adapters/btcturk/sender.py",
+    ]
 
 
 def test_tls_is_what_the_standard_library_calls_the_default() -> None:
     made = breaches(lambda node: isinstance(node, ast.Call) and name_of(node.func) == "ssl.create_default_context")
     assert sorted(line.rpartition(":")[0] for line in made) == [
+        "btcbot/adapters/agent/llm.py",
         "btcbot/adapters/btcturk/feed.py",
         "btcbot/adapters/btcturk/sender.py",
     ]

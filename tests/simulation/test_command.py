@@ -18,7 +18,10 @@ def test_the_last_line_is_json() -> None:
 
     assert told.exit_code == 0, told.output
     report = json.loads(told.output.splitlines()[-1])
-    assert set(report) == {"seeds", "violations", "faults", "crashes", "submits", "fills", "trace_sha256"}
+    assert set(report) == {
+        "seeds", "violations", "profiles", "faults", "crashes", "submits", "fills", "trace_sha256",
+    }  # fmt: skip
+    assert sum(report["profiles"].values()) == 3
     assert (report["seeds"], report["violations"], len(report["trace_sha256"])) == (3, 0, 64)
     assert "3 seeds, 0 violations; on average" in told.output
 
@@ -66,7 +69,8 @@ def test_the_catalogue_and_what_it_lacks() -> None:
 
     assert told.exit_code == 0
     assert "refused_but_placed" in told.output
-    assert "not simulated: operator: degrade override" in told.output
+    assert "degrade_override" in told.output
+    assert "not simulated: power lost" in told.output
 
 
 def test_a_failure_says_how_to_repeat_it_what_it_takes_and_where_it_is_kept(sends_again: None, tmp_path: Path) -> None:

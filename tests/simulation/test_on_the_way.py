@@ -42,9 +42,11 @@ def test_with_very_many_pairs_the_ticker_is_read_and_traded_on() -> None:
     """Beyond five pairs there is no book for each: the checkers are told of the ticker instead."""
     from btcbot.testing import swarm
 
-    seed = next(seed for seed in range(1, 200) if len(swarm.draw_swarm(seed, 8, ()).symbols) == len(swarm.PRICES))
+    seed = next(
+        seed for seed in range(1, 200) if len(swarm.draw_swarm(seed, 8, (), "run").symbols) == len(swarm.PRICES)
+    )
 
-    story = World(seed, cycles=8, script=[]).run()
+    story = World(seed, cycles=8, script=[], profile="run").run()
 
     assert story.violation is None
     assert story.submits > 0

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Protocol
 
+import msgspec
+
 from btcbot.adapters.replay.bar_venue import BarVenue, FillRules
 from btcbot.adapters.replay.clock import ReplayClock
-from btcbot.adapters.store.recording import Recorder, RecordingStore
+from btcbot.adapters.replay.scanner import ReplayScanner
+from btcbot.adapters.store.recording import RecordingStore
+from btcbot.backtest.events import Event
 from btcbot.backtest.plan import BacktestPlan, book_id_of
+from btcbot.backtest.records import Records
 from btcbot.backtest.signals import ColumnPrices, ColumnSignals
 from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.portfolio import demand_room_for_orders
+from btcbot.bootstrap.universe import bar_interval_ms, chooses, history_ms
 from btcbot.cycle import Cycle
 from btcbot.decisions.gates import ACKNOWLEDGEMENT
 from btcbot.domain import money
@@ -21,7 +28,6 @@ from btcbot.domain.cycles import CycleReport
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.ports import Exchange
-from btcbot.profiles import RUN
 from btcbot.services.gatekeeper import GatePolicy
 from btcbot.strategies.base import Strategy, StrategyContext, UsesSignals
 
@@ -57,26 +63,39 @@ class NoMetrics:
         """Nothing waits."""
 
 
-class NoLog:
-    """`Log` of a run whose records tell everything."""
+#: What the log alone is told, and a backtest has to tell as well.
+_KEPT_OF_LOG: Final = frozenset({"parameters_proved_good", "kill_chain_tripped", "kill_chain_let_go"})
+
+
+class EventLog:
+    """`Log` of a run whose records tell everything; what they would miss becomes an event."""
+
+    def __init__(self, clock: ReplayClock, keep: Callable[[Event], None]) -> None:
+        self._clock = clock
+        self._keep = keep
 
     def debug(self, event: str, **fields: object) -> None:
-        """Nothing is kept."""
+        if event in _KEPT_OF_LOG:
+            self._keep(Event(event, "", self._clock.now_ms(), msgspec.json.encode(fields).decode()))
 
     info = warning = error = debug
 
 
-class NoBrake:
+class Brake:
     """`KillSwitch` and `WriterLock` of a venue that exists in this process alone."""
 
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
     def is_on(self) -> tuple[bool, str]:
-        return False, ""
+        return self._reason is not None, self._reason or ""
 
     def turn_on(self, reason: str, at_ms: int) -> None:
-        """Nobody is there to do it."""
+        """The kill chain does it; nobody else is there."""
+        self._reason = reason
 
     def turn_off(self) -> None:
-        """Never on."""
+        self._reason = None
 
     def is_held(self) -> bool:
         return True
@@ -134,10 +153,24 @@ def _venue(
     return BarVenue(clock, plan.bars, instruments, opening, rules)
 
 
+def _scanner(plan: BacktestPlan, instruments: Mapping[str, Instrument]) -> ReplayScanner | None:
+    """What looks over the recorded market for a profile that chooses its symbols."""
+    if not chooses(plan.profile, plan.settings):
+        return None
+    return ReplayScanner(
+        plan.bars,
+        instruments,
+        half_spread=plan.half_spread_bps * money.BPS,
+        depth_share=plan.volume_share,
+        interval_ms=bar_interval_ms(plan.settings),
+        history_ms=history_ms(plan.settings, plan.profile.universe),
+    )
+
+
 def build_bench(
-    plan: BacktestPlan, *, instruments: Mapping[str, Instrument], quote_asset: str, start_ms: int, records: Recorder
+    plan: BacktestPlan, *, instruments: Mapping[str, Instrument], quote_asset: str, start_ms: int, records: Records
 ) -> Bench:
-    """Connect the one pipeline to recorded bars."""
+    """Connect the one pipeline to recorded bars. Raises Refused for caps within which no order fits."""
     money.arm()
     settings, bench = plan.settings, Bench()
     bench.quote_asset = quote_asset
@@ -147,7 +180,9 @@ def build_bench(
     wanted = plan.strategy.signals() if isinstance(plan.strategy, UsesSignals) else None
     bench.prices = ColumnPrices(plan.bars)
     bench.signals = ColumnSignals(wanted or {}, plan.bars)
-    brake = NoBrake()
+    if plan.profile.is_overseen:
+        demand_room_for_orders(settings, instruments)
+    brake = Brake()
     book_id = book_id_of(plan)
     with store.transaction() as tx:
         tx.put_identity(
@@ -160,7 +195,7 @@ def build_bench(
         exchange=venue,
         clock=clock,
         metrics=NoMetrics(),
-        log=NoLog(),
+        log=EventLog(clock, records.event),
         stop=threading.Event(),
         gate_policy=GatePolicy(
             dry_run=False,
@@ -176,10 +211,11 @@ def build_bench(
         lock=brake,
         checks={},
         signals=bench.signals if wanted is not None else None,
+        scanner=_scanner(plan, instruments),
     )
     bot = assemble(
         settings,
-        RUN,
+        plan.profile,
         _Heard(plan.strategy, bench),
         mode=MODE,
         book_id=book_id,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,8 +30,11 @@ from btcbot.backtest.curve import equity_curve
 from btcbot.backtest.plan import BacktestPlan, instruments_of, quote_asset_of
 from btcbot.backtest.records import Records
 from btcbot.backtest.result import BacktestResult
+from btcbot.backtest.told import told_settings
+from btcbot.bootstrap.agents import asks_an_agent
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.ledger import Account
 from btcbot.domain.orders import Order
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import BtcbotError, Refused
@@ -66,7 +70,7 @@ def run_backtest(plan: BacktestPlan, progress: Progress | None = None) -> Backte
     interval_ms = intervals.pop()
     grid = _grid(plan, interval_ms)
     instruments = plan.instruments or instruments_of(plan.bars)
-    records = Records()
+    records = Records(keeps_every_note=plan.keeps_every_note)
     bench = build_bench(
         plan, instruments=instruments, quote_asset=quote_asset_of(plan.bars), start_ms=int(grid[0]), records=records
     )
@@ -78,10 +82,11 @@ def run_backtest(plan: BacktestPlan, progress: Progress | None = None) -> Backte
     equity = equity_curve(grid, plan.bars, fills, plan.opening)
     last_cycle = bench.last_report
     assert last_cycle is not None and last_cycle.equity_try is not None, "the last bar has its cycle"
+    balances = _balances_as_booked(bench)
     return BacktestResult(
         strategy=plan.strategy.name,
         parameters=plan.parameters,
-        settings=_told_settings(plan),
+        settings=told_settings(plan),
         quote_asset=bench.quote_asset,
         interval_ms=interval_ms,
         opening_equity=plan.opening,
@@ -97,10 +102,34 @@ def run_backtest(plan: BacktestPlan, progress: Progress | None = None) -> Backte
         decisions=records.decisions.frame(),
         postings=records.postings.frame(),
         cycles=records.cycles.frame(),
+        events=records.events.frame().sort("at_ms", maintain_order=True),
         equity=equity,
         wall_s=time.perf_counter() - wall_s,
         cpu_s=time.process_time() - cpu_s,
+        profile=plan.profile.name,
+        balances=balances,
+        notes=_notes(plan),
     )
+
+
+def _balances_as_booked(bench: Bench) -> Mapping[str, Decimal]:
+    """The venue's balances at the end, by asset. Raises BacktestFailed where the books say anything else."""
+    balances = {
+        asset: balance.total for asset, balance in sorted(bench.venue.balances().balances.items()) if balance.total
+    }
+    booked = {asset: amount for asset, amount in bench.store.account_balances(Account.VENUE).items() if amount}
+    if booked != balances:
+        asset = min(asset for asset in {*booked, *balances} if booked.get(asset) != balances.get(asset))
+        there, here = (money.plain(each.get(asset, money.ZERO)) for each in (balances, booked))
+        raise BacktestFailed(f"the venue holds {there} {asset} at the end, the books say {here}: a defect of btcbot")
+    return balances
+
+
+def _notes(plan: BacktestPlan) -> tuple[str, ...]:
+    """What a reader of the result has to know beside it."""
+    if plan.profile.is_overseen and asks_an_agent(plan.settings):
+        return ("AGENT_POLICY_PROVIDER=llm: a backtest asks nobody outside; the rules alone looked at the wishes",)
+    return ()
 
 
 @contextmanager
@@ -114,37 +143,6 @@ def _without_search_for_cycles() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-#: Settings that a backtest acts on, as they were in force.
-_TOLD: Final = (
-    "fee_bps_maker",
-    "fee_bps_taker",
-    "ttl_seconds",
-    "cooldown_seconds",
-    "max_orders_per_cycle",
-    "max_open_orders_per_symbol",
-    "min_order_notional_try",
-    "max_notional_per_order_try",
-    "notional_cap_try_per_cycle",
-    "max_position_try_per_symbol",
-    "max_total_exposure_try",
-    "max_daily_loss_try",
-    "price_collar_bps",
-    "try_cash_target",
-)
-
-
-def _told_settings(plan: BacktestPlan) -> Mapping[str, str]:
-    """What the run was made with, by the names of the options and of the settings."""
-    settings = {name.upper(): getattr(plan.settings, name) for name in _TOLD}
-    return {
-        "opening": money.plain(plan.opening),
-        "half_spread_bps": money.plain(plan.half_spread_bps),
-        "volume_share": money.plain(plan.volume_share),
-        "fills_at_touch": str(plan.fills_at_touch).lower(),
-        **{name: money.plain(value) if isinstance(value, Decimal) else str(value) for name, value in settings.items()},
-    }
 
 
 def _grid(plan: BacktestPlan, interval_ms: int) -> npt.NDArray[np.int64]:
@@ -163,21 +161,22 @@ class _Run:
     def __init__(self, plan: BacktestPlan, bench: Bench, grid: npt.NDArray[np.int64], records: Records) -> None:
         self._plan = plan
         self._bench = bench
-        self._grid = grid
+        #: The same steps as plain integers, in which a search costs less than in an array.
+        self._moments: memoryview = grid.data
         self._records = records
         self._ttl_ms = plan.settings.ttl_seconds * 1_000
         self._changes: dict[tuple[tuple[str, str], ...], _Upcoming] = {}
         self._fixed = _Upcoming(np.unique(np.concatenate([_day_starts(grid), *_edges(grid, plan.bars)])).tolist())
         strategy = plan.strategy
         # What a strategy waits for is found in columns of bars: between two rows of a tape there are none.
-        skips = not plan.every_bar and plan.tape is None
+        skips = not plan.every_bar and plan.tape is None and not plan.profile.is_overseen
         self._waking = strategy if skips and isinstance(strategy, HasWakes) else None
 
     def play(self, progress: Progress | None) -> int:
         """Run the cycles that can change anything; how many that were."""
-        bench, grid, records = self._bench, self._grid, self._records
+        bench, moments, records = self._bench, self._moments, self._records
         clock, venue, store, run_cycle = bench.clock, bench.venue, bench.store, bench.cycle.run
-        moments, last = grid.data, len(grid) - 1
+        last = len(moments) - 1
         step, cycles, told_at = 0, 0, PROGRESS_EVERY
         while True:
             now_ms = moments[step]
@@ -221,18 +220,18 @@ class _Run:
                 stale_step = self._step_of(order.created_at_ms + self._ttl_ms)
                 if stale_step < next_step and not self._is_gone_by(order, stale_step):
                     next_step = stale_step
-        return max(min(next_step, self._fixed.after(step, len(self._grid))), step + 1)
+        return max(min(next_step, self._fixed.after(step, len(self._moments))), step + 1)
 
     def _is_gone_by(self, order: Order, step: int) -> bool:
         venue = self._bench.venue
-        if order.venue_order_id is None or step >= len(self._grid) or not isinstance(venue, BarVenue):
+        if order.venue_order_id is None or step >= len(self._moments) or not isinstance(venue, BarVenue):
             return False
-        return venue.is_filled_by(order.venue_order_id, int(self._grid[step]))
+        return venue.is_filled_by(order.venue_order_id, self._moments[step])
 
     def _woken_at(self, step: int, wakes: Wakes) -> int:
         """The first step after this one at which one of the strategy's conditions may hold; too early does no harm."""
-        bench, found = self._bench, len(self._grid)
-        now_ms = int(self._grid[step])
+        bench, found = self._bench, len(self._moments)
+        now_ms = self._moments[step]
         if wakes.changes:
             found = min(found, self._next_change(wakes.changes, step))
         for symbol, price in wakes.bid_at_least.items():
@@ -248,12 +247,12 @@ class _Run:
         upcoming = self._changes.get(changes)
         if upcoming is None:
             times = self._bench.signals.change_times(changes)
-            upcoming = self._changes[changes] = _Upcoming(self._grid.searchsorted(times).tolist())
-        return upcoming.after(step, len(self._grid))
+            upcoming = self._changes[changes] = _Upcoming(np.asarray(self._moments).searchsorted(times).tolist())
+        return upcoming.after(step, len(self._moments))
 
     def _step_of(self, at_ms: int) -> int:
         """The first step at or after a time."""
-        return len(self._grid) if at_ms >= NEVER else int(self._grid.searchsorted(at_ms))
+        return len(self._moments) if at_ms >= NEVER else bisect_left(self._moments, at_ms)
 
 
 class _Upcoming:

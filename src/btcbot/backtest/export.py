@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from btcbot.backtest.findings import Findings
     from btcbot.backtest.result import BacktestResult
 
-TABLES: Final = ("orders", "fills", "decisions", "postings", "cycles", "equity", "round_trips")
+TABLES: Final = ("orders", "fills", "decisions", "postings", "cycles", "events", "equity", "round_trips")
 KINDS: Final = ("csv", "parquet", "json")
 PAGE: Final = "report.html"
 SUMMARY: Final = "summary.json"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
+from btcbot.backtest.events import counts_of
 from btcbot.backtest.fingerprint import fingerprint
 from btcbot.backtest.result import BacktestResult
 from btcbot.backtest.roundtrips import RoundTrip
@@ -21,18 +22,25 @@ NOTHING: Final = "–"
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found about one run."""
+    """What was found about one run. `counts`: see `events.counts_of`."""
 
     result: BacktestResult
     statistics: Statistics
     trips: Sequence[RoundTrip]
+    counts: Mapping[str, int]
     fingerprint: str
 
 
 def examine(result: BacktestResult) -> Findings:
     """Measure a run. Raises ValueError for a result without a step or with an equity that is no number."""
     statistics, trips = measure(result)
-    return Findings(result=result, statistics=statistics, trips=trips, fingerprint=fingerprint(result))
+    return Findings(
+        result=result,
+        statistics=statistics,
+        trips=trips,
+        counts=counts_of(result.events),
+        fingerprint=fingerprint(result),
+    )
 
 
 def amount(value: Decimal | None, asset: str, *, signed: bool = False) -> str:

@@ -1,4 +1,5 @@
-"""One number for what happened in a backtest: equal exactly when orders, fills, decisions, books and equity are equal.
+"""One number for what happened in a backtest: equal exactly when orders, fills, decisions, books and equity are equal,
+and what the parts of a profile did beside them: parameters, levels, selections, replacements.
 
 Hashed is what a trader would call the result. Left out is what may differ between two runs of the same thing: wall and
 CPU time, how often the cycle ran (bars at which nothing could change may be skipped), when an order's last change was
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from btcbot.backtest.events import OF_EVERY_CYCLE
 from btcbot.domain import money
 
 if TYPE_CHECKING:
@@ -83,7 +85,10 @@ CONTENT: Final = {
         "amount": Kind.MONEY,
     },
     "equity": {"at_ms": Kind.INTEGER, "equity": Kind.FLOAT, "exposure": Kind.FLOAT},
+    "events": {"at_ms": Kind.INTEGER, "kind": Kind.TEXT, "body": Kind.TEXT},
 }
+#: Where there are none, nothing is said of them: a run without a profile's parts is as it was before there were any.
+_OPTIONAL: Final = frozenset({"events"})
 
 
 def fingerprint(result: BacktestResult) -> str:
@@ -101,9 +106,12 @@ def fingerprint(result: BacktestResult) -> str:
         "decisions": result.decisions,
         "postings": _with_entry_numbers(result.postings),
         "equity": result.equity,
+        "events": _without_notes_of_every_cycle(result.events),
     }
     for name, columns in CONTENT.items():
         table = tables[name]
+        if name in _OPTIONAL and not table.height:
+            continue
         digest.update(f"{name} {table.height}\n".encode())
         for column, kind in columns.items():
             digest.update(f"{column} {kind.value}\n".encode())
@@ -120,6 +128,13 @@ def _with_order_numbers(fills: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFra
     key = pl.col("client_order_id").cast(pl.String)
     numbered = orders.select(key).with_row_index(_ORDER)
     return fills.with_columns(key).join(numbered, on="client_order_id", how="left", maintain_order="left")
+
+
+def _without_notes_of_every_cycle(events: pl.DataFrame) -> pl.DataFrame:
+    """Those are kept on request, which changes nothing of what happened."""
+    import polars as pl
+
+    return events.filter(~pl.col("kind").cast(pl.String).is_in([kind.value for kind in OF_EVERY_CYCLE]))
 
 
 def _with_entry_numbers(postings: pl.DataFrame) -> pl.DataFrame:

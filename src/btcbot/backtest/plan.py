@@ -14,6 +14,7 @@ from btcbot.adapters.replay.columns import BarColumns
 from btcbot.domain import money
 from btcbot.domain.instrument import Instrument
 from btcbot.errors import Refused
+from btcbot.profiles import RUN, Profile
 from btcbot.strategies.base import Strategy
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     `volume_share` is the most of a bar's volume that our orders take; `fills_at_touch` lets a resting order fill in a
     bar that only touches its price. `every_bar` runs a cycle at each bar although nothing could come of it. With a
     `tape`, its quotes and trades are played instead, `volume_share` is of each trade, and `bars` are those of the tape.
+    `profile` says which parts stand around the strategy; one whose cycles are overseen has one at every bar.
+    `keeps_every_note`: the notes that every cycle writes (result, metrics, trace) are kept too, two kilobytes of each.
     """
 
     bars: Mapping[str, BarColumns]
@@ -52,6 +55,8 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     fills_at_touch: bool = False
     every_bar: bool = False
     tape: Tape | None = None
+    profile: Profile = RUN
+    keeps_every_note: bool = False
 
 
 def book_id_of(plan: BacktestPlan) -> str:

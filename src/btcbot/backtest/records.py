@@ -13,9 +13,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import polars as pl
 
+from btcbot.backtest.events import OF_EVERY_CYCLE, Event
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Entry
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position, after_fill
 
@@ -122,6 +124,12 @@ CYCLES: Final[Layout] = {
     "fills": _count("fills"),
     "equity": (MONEY, _each(lambda report: None if report.equity_try is None else str(report.equity_try))),
 }
+EVENTS: Final[Layout] = {
+    "at_ms": _plain("at_ms"),
+    "kind": _word("kind"),
+    "cycle_id": _string("cycle_id"),
+    "body": _string("body"),
+}
 
 
 class Table(Generic[_Row]):
@@ -176,18 +184,21 @@ class _PostingRow:
 
 
 class Records:
-    """`Recorder` of a backtest."""
+    """`Recorder` of a backtest. `keeps_every_note`: those that every cycle writes as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_every_note: bool = False) -> None:
         self.orders: Table[Order] = Table(ORDERS)
         self.fills: Table[_FillRow] = Table(FILLS)
         self.decisions: Table[Verdict] = Table(DECISIONS)
         self.postings: Table[_PostingRow] = Table(POSTINGS)
         self.cycles: Table[CycleReport] = Table(CYCLES)
+        self.events: Table[Event] = Table(EVENTS)
+        self._left_out = frozenset[NoteKind]() if keeps_every_note else OF_EVERY_CYCLE
         self._positions: dict[str, Position] = {}
         self.order = self.orders.add
         self.verdict = self.decisions.add
         self.cycle = self.cycles.add
+        self.event = self.events.add
 
     def fill(self, fill: Fill) -> None:
         """With what it realised, folded here once more from the fills alone."""
@@ -200,7 +211,12 @@ class Records:
         for posting in entry.postings:
             self.postings.add(_PostingRow(entry, posting))
 
+    def note(self, note: Note) -> None:
+        """A note of a cycle, where its kind is kept."""
+        if note.kind not in self._left_out:
+            self.event(Event(note.kind.value, note.cycle_id, note.at_ms, note.body))
+
     def lay_what_waits(self) -> None:
         """Now and then: keep the waiting rows few."""
-        for table in (self.orders, self.fills, self.decisions, self.postings, self.cycles):
+        for table in (self.orders, self.fills, self.decisions, self.postings, self.cycles, self.events):
             table.lay(at_least=ROWS_WAITING_MAX)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from btcbot.adapters.replay.columns import BarColumns
+from btcbot.profiles import RUN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,11 +26,14 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     - `postings`: entry_id, kind, at_ms, account, asset, amount (of that asset); each entry sums to zero per asset
     - `cycles`: number, cycle_id, at_ms, outcome, reasons (text), intents, allowed, submitted, cancels, fills, equity
       (only cycles that ran: bars at which nothing could change have none)
+    - `events`: at_ms, kind, cycle_id, body (JSON): what a profile's parts did beside orders, oldest first; empty for
+      `run`. A kind is that of a note, or the name of what only the log is told
     - `equity`: at_ms (close of the bar), equity, exposure (both Float64: for statistics and charts; exposure is what
       positions are worth); one row for each step of the clock
 
-    `bars` are the columns that were played, by symbol. `bars_played` counts them over all symbols. `wall_s` and `cpu_s`
-    are no part of the fingerprint.
+    `balances` are the venue's at the end by asset, free and locked together; the books agree with them. `bars` are the
+    columns that were played, by symbol. `bars_played` counts them over all symbols. `wall_s` and `cpu_s` are no part of
+    the fingerprint.
     """
 
     strategy: str
@@ -52,5 +56,8 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     decisions: pl.DataFrame
     postings: pl.DataFrame
     cycles: pl.DataFrame
+    events: pl.DataFrame
     equity: pl.DataFrame
+    profile: str = RUN.name
+    balances: Mapping[str, Decimal] = {}
     notes: tuple[str, ...] = ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from btcbot.backtest.findings import NOTHING, Findings, amount, examine, moment, percent, ratio, span
 from btcbot.domain import money
+from btcbot.profiles import PROFILES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +41,7 @@ def facts(findings: Findings) -> dict[str, object]:
     result, found = findings.result, findings.statistics
     return {
         "strategy": result.strategy,
+        "profile": result.profile,
         "parameters": dict(result.parameters),
         "settings": dict(result.settings),
         "quote_asset": result.quote_asset,
@@ -68,10 +71,30 @@ def facts(findings: Findings) -> dict[str, object]:
         "realized_pnl": money.plain(found.realized_pnl),
         **_trips(found.trips),
         "symbols": {symbol.symbol: _symbol(symbol) for symbol in found.symbols},
+        "balances": {asset: money.plain(amount) for asset, amount in result.balances.items()},
         "notes": list(result.notes),
         "undefined": dict(found.undefined),
         "fingerprint": findings.fingerprint,
+        **_of_profile(findings),
     }
+
+
+def _of_profile(findings: Findings) -> dict[str, object]:
+    """What a profile's parts came to; nothing for one without any. The words of other tools stand beside ours."""
+    result, found = findings.result, findings.statistics
+    if not PROFILES[result.profile].is_overseen:
+        return {}
+    return {
+        **findings.counts,
+        "cycles_run": result.cycles_run,
+        "started_at": _iso(found.start_ms),
+        "ended_at": _iso(found.end_ms),
+        "final_fingerprint": findings.fingerprint,
+    }
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, tz=UTC).isoformat().replace("+00:00", "Z")
 
 
 def _trips(trips: TripStatistics) -> dict[str, object]:
@@ -113,20 +136,40 @@ def show(result: BacktestResult, findings: Findings | None = None, *, console: C
     statistics = found.statistics
     first, last = moment(statistics.start_ms), moment(statistics.end_ms)
     symbols = ", ".join(sorted(result.bars)) if len(result.bars) <= _NAMED_MAX else f"{len(result.bars)} symbols"
-    target.print(Text(f"{_clean(result.strategy)} on {_clean(symbols)}", style="bold"))
+    target.print(Text(f"{clean(result.strategy)} on {clean(symbols)}", style="bold"))
     if result.parameters:
-        target.print(Text(", ".join(f"{_clean(name)}={_clean(value)}" for name, value in result.parameters.items())))
+        target.print(Text(", ".join(f"{clean(name)}={clean(value)}" for name, value in result.parameters.items())))
     played = f"{result.bars_played:,} bars, {result.cycles_run:,} cycles in {result.wall_s:.2f} s"
     target.print(Text(f"{first} to {last} UTC; {played}", style="dim"))
     target.print()
     target.print(_whole(found))
     target.print()
     target.print(_symbols(found))
+    happened = ", ".join(f"{COUNT_NAMES[name]} {count:,}" for name, count in found.counts.items() if count)
+    if PROFILES[result.profile].is_overseen:
+        target.print(Text(f"{result.profile}: {happened or 'nothing happened beside orders'}"))
     for name, reason in _undefined(statistics.undefined):
         target.print(Text(f"{name} {NOTHING}: {reason}", style="dim"))
     for note in result.notes:
-        target.print(Text(f"Note: {_clean(note)}"))
+        target.print(Text(f"Note: {clean(note)}"))
     target.print(Text(f"fingerprint {found.fingerprint}", style="dim"))
+
+
+#: Names of counts as the table has them.
+COUNT_NAMES: Final = {
+    "param_changes": "parameters changed",
+    "params_refused": "changes refused",
+    "params_rolled_back": "rolled back",
+    "params_checkpoints": "checkpoints",
+    "replacements": "orders replaced",
+    "replacements_abandoned": "replacements given up",
+    "degrade_changes": "changes of level",
+    "anomalies": "anomalies",
+    "freezes": "freezes",
+    "universe_choices": "choices of symbols",
+    "universe_choices_put_off": "choices put off",
+    "kill_switch_trips": "kill switch turned on",
+}
 
 
 #: Names of statistics as the table has them.
@@ -206,7 +249,7 @@ def _symbols(found: Findings) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for symbol in found.statistics.symbols:
         table.add_row(
-            _clean(symbol.symbol),
+            clean(symbol.symbol),
             f"{symbol.fills:,}",
             amount(symbol.realized_pnl, quote, signed=True),
             amount(symbol.fees, quote),
@@ -218,6 +261,6 @@ def _symbols(found: Findings) -> Table:
     return table
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without control characters: a terminal obeys those."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

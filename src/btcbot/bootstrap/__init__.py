@@ -8,8 +8,8 @@ what the database is allowed to be used for.
 from btcbot.bootstrap.assembly import Sockets as Sockets
 from btcbot.bootstrap.assembly import assemble as assemble
 from btcbot.bootstrap.bot import Bot as Bot
+from btcbot.bootstrap.connect import live_bars as live_bars
 from btcbot.bootstrap.live import build as build
-from btcbot.bootstrap.live import live_bars as live_bars
 from btcbot.bootstrap.live import live_feed as live_feed
 from btcbot.bootstrap.live import public_exchange as public_exchange
 from btcbot.bootstrap.live import tradable_now as tradable_now

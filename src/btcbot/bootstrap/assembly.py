@@ -12,15 +12,18 @@ import msgspec
 
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.meaning import QUOTE_ASSET, fee_rates, risk_limits, trust_limits
+from btcbot.bootstrap.parts import parts_of
 from btcbot.cycle import Cycle, Services
 from btcbot.errors import ConfigurationError
 from btcbot.ports import (
+    AgentPolicy,
     BarSource,
     Clock,
     Exchange,
     KillSwitch,
     Log,
     MarketFeed,
+    MarketScanner,
     Metrics,
     ReleasableLock,
     SignalSource,
@@ -29,12 +32,15 @@ from btcbot.ports import (
 )
 from btcbot.profiles import Profile
 from btcbot.services.accounting import AccountingService
+from btcbot.services.alerts import AlertWatcher, Samples
+from btcbot.services.cycle_records import CycleRecords
 from btcbot.services.execution import ExecutionService
 from btcbot.services.feed import FeedService
 from btcbot.services.gatekeeper import Gatekeeper, GatePolicy
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.operator import OperatorService
 from btcbot.services.order_lifecycle import OrderLifecycle
+from btcbot.services.planning import PlanningService
 from btcbot.services.portfolio import PortfolioService
 from btcbot.services.risk import RiskService
 from btcbot.services.self_check import Check, SelfCheckService
@@ -51,7 +57,9 @@ if TYPE_CHECKING:
 class Sockets(msgspec.Struct, frozen=True, kw_only=True):
     """What is plugged in. `gate_policy` says what the gates are to demand, `checks` what the self-check looks at.
 
-    A strategy that asks for signals gets those of `signals`, else they are computed over what `bars` gives.
+    A strategy that asks for signals gets those of `signals`, else they are computed over what `bars` gives. `scanner`
+    looks over many symbols for a universe that is chosen out of `candidates` (none: the symbols); `agent` is asked
+    about wishes where the settings want it. `samples` are the metrics of a cycle, which alert rules look at.
     """
 
     store: StateStore
@@ -67,6 +75,10 @@ class Sockets(msgspec.Struct, frozen=True, kw_only=True):
     feed: MarketFeed | None = None
     signals: SignalSource | None = None
     bars: BarSource | None = None
+    scanner: MarketScanner | None = None
+    candidates: tuple[str, ...] = ()
+    agent: AgentPolicy | None = None
+    samples: Samples | None = None
 
 
 def assemble(
@@ -137,30 +149,48 @@ def assemble(
         feed_service,
         falls_back=settings.market_data_mode != "ws",
     )
+    parts = parts_of(profile, settings, symbols, sockets, gatekeeper, execution, quote_asset)
+    watchers = parts.watchers
+    if sockets.samples is not None:
+        watchers = (*watchers, AlertWatcher(store, sockets.samples, log))
+    signals = _signals(settings, strategy, symbols, sockets)
+    sweep = SweepService(
+        enabled=settings.sweep_enabled,
+        cash_target=settings.target_try,
+        offset_bps=settings.offset_bps,
+        quote_asset=quote_asset,
+    )
     services = Services(
         recovery=StartupRecoveryService(
             store, exchange, clock, metrics, portfolio, accounting, execution, lifecycle, market_data
         ),
         market_data=market_data,
-        strategy=StrategyService(
-            strategy, symbols, quote_asset, settings.try_cash_target, _signals(settings, strategy, symbols, sockets)
+        universe=parts.universe,
+        planning=PlanningService(
+            store,
+            StrategyService(strategy, quote_asset, settings.try_cash_target, signals),
+            sweep,
+            accounting,
+            clock,
+            metrics,
+            quote_asset,
+            parts.tuner,
+            parts.shapers,
+            parts.replacements,
         ),
-        risk=RiskService(risk_limits(settings), store, metrics, log),
+        risk=RiskService(risk_limits(settings, is_overseen=profile.is_overseen), parts.tuner, store, metrics, log),
         execution=execution,
         accounting=accounting,
-        sweep=SweepService(
-            enabled=settings.sweep_enabled,
-            cash_target=settings.target_try,
-            offset_bps=settings.offset_bps,
-            quote_asset=quote_asset,
-        ),
         gatekeeper=gatekeeper,
         self_check=SelfCheckService(sockets.checks, store, clock, log),
         operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
+        records=CycleRecords(store, accounting, metrics, log, settings.cycles_kept, watchers),
         feed=feed_service,
+        overseers=parts.overseers,
+        replacements=parts.replacements,
     )
-    cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name, symbols, settings.cycles_kept)
-    return Bot(cycle, services, store, exchange, sockets.lock, clock, mode, sockets.bars)
+    cycle = Cycle(services, store, exchange, clock, metrics, log, mode, profile.name)
+    return Bot(cycle, services, store, exchange, sockets.lock, clock, mode, sockets.bars, sockets.agent)
 
 
 def _signals(settings: Settings, strategy: Strategy, symbols: Sequence[str], sockets: Sockets) -> SignalSource | None:

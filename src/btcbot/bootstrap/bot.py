@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from btcbot.cycle import Cycle, Services, cycle_id_of
+from btcbot.cycle import Cycle, Services
 from btcbot.decisions import gates, lifecycle
 from btcbot.domain.cycles import CycleReport
 from btcbot.domain.feed import Wake
@@ -18,7 +18,8 @@ from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken, VenueUnavailable
 from btcbot.loop import Wait
-from btcbot.ports import BarSource, Clock, Exchange, ReleasableLock, StateStore, StopSignal
+from btcbot.ports import AgentPolicy, BarSource, Clock, Exchange, ReleasableLock, StateStore, StopSignal
+from btcbot.services.cycle_records import cycle_id_of
 
 CANCEL_ON_EXIT_SECONDS: Final = 4.0
 CANCEL_POLL_SECONDS: Final = 0.5
@@ -37,6 +38,7 @@ class Bot:
         clock: Clock,
         mode: str,
         bars: BarSource | None = None,
+        agent: AgentPolicy | None = None,
     ) -> None:
         self.cycle = cycle
         self.services = services
@@ -46,6 +48,7 @@ class Bot:
         self._lock = lock
         self._clock = clock
         self._bars = bars
+        self._agent = agent
 
     def run_cycle(self, wake: Wake = Wake.TIME) -> CycleReport:
         """Run one cycle; every log line of it carries the cycle's id."""
@@ -91,6 +94,8 @@ class Bot:
             self.close_feed()
             if self._bars is not None:
                 self._bars.close()
+            if self._agent is not None:
+                self._agent.close()
             self.exchange.close()
             self.store.close()
         finally:

@@ -10,9 +10,13 @@ import msgspec
 
 from btcbot import __version__
 from btcbot.adapters.journal import lines, ports
+from btcbot.adapters.journal.agent import TapedAgent
 from btcbot.adapters.journal.files import JournalFull, open_life
 from btcbot.adapters.journal.lines import Start, State
 from btcbot.adapters.journal.recorder import IS_ON, Recorder
+from btcbot.adapters.journal.samples import TapedSamples
+from btcbot.adapters.journal.scanner import TapedScanner
+from btcbot.bootstrap.agents import agent_key
 from btcbot.bootstrap.assembly import Sockets, assemble
 from btcbot.bootstrap.bot import Bot
 from btcbot.config.description import shown
@@ -32,7 +36,12 @@ if TYPE_CHECKING:
 ASKED: Final = frozenset({REQUEST})
 #: Neither of use to a replay nor anybody's business: where keys lie, and an address that may carry a password.
 _LEFT_OUT: Final = frozenset(
-    {*SECRET_SETTINGS, *(f"{name}_FILE" for name in SECRET_SETTINGS), "OBSERVABILITY_OTLP_ENDPOINT"}
+    {
+        *SECRET_SETTINGS,
+        *(f"{name}_FILE" for name in SECRET_SETTINGS),
+        "OBSERVABILITY_OTLP_ENDPOINT",
+        "AGENT_LLM_KEY_FILE",
+    }
 )
 
 
@@ -49,6 +58,7 @@ class RecordedBot(Bot):
             sockets.clock,
             bot.mode,
             sockets.bars,
+            sockets.agent,
         )
         self._recorder = recorder
 
@@ -79,7 +89,8 @@ def assemble_on_record(
 ) -> Bot:
     """As `assemble`, with a journal beside the database. Where there can be none, a warning says so and the bot runs
     without. `image` gives the database as it is now."""
-    secrets = tuple(one for one in (settings.btcturk_api_key, settings.btcturk_api_secret) if one is not None)
+    held = (settings.btcturk_api_key, settings.btcturk_api_secret, agent_key(settings))
+    secrets = tuple(one for one in held if one is not None)
     try:
         file, state = open_life(settings.state_db_path, image(), settings.journal_mb_max * 2**20)
     except (OSError, JournalFull, StoreFailed) as error:
@@ -120,6 +131,9 @@ def on_tape(sockets: Sockets, tape: ports.Tape) -> Sockets:
         checks={name: ports.taped_check(tape, name, check) for name, check in sockets.checks.items()},
         feed=None if sockets.feed is None else ports.TapedFeed(tape, sockets.feed),
         bars=None if sockets.bars is None else ports.TapedBars(tape, sockets.bars),
+        scanner=None if sockets.scanner is None else TapedScanner(tape, sockets.scanner),
+        agent=None if sockets.agent is None else TapedAgent(tape, sockets.agent),
+        samples=None if sockets.samples is None else TapedSamples(tape, sockets.samples),
     )
 
 
@@ -139,7 +153,9 @@ def _start(
     sockets: Sockets,
     state: State,
 ) -> Start:
-    texts = {name: shown(getattr(settings, name.lower())) for name in SETTING_NAMES if name not in _LEFT_OUT}
+    # Without STRATEGY the profile's own decides, and that is another one than the setting's default.
+    left_out = _LEFT_OUT if "strategy" in settings.model_fields_set else _LEFT_OUT | {"STRATEGY"}
+    texts = {name: shown(getattr(settings, name.lower())) for name in SETTING_NAMES if name not in left_out}
     return Start(
         schema=lines.SCHEMA,
         wall_ms=sockets.clock.now_ms(),
@@ -154,5 +170,10 @@ def _start(
         checks=tuple(sockets.checks),
         has_feed=sockets.feed is not None,
         has_bars=sockets.bars is not None,
+        parts=profile,
+        has_scanner=sockets.scanner is not None,
+        has_agent=sockets.agent is not None,
+        has_samples=sockets.samples is not None,
+        candidates=sockets.candidates,
         state=state,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,37 +13,37 @@ from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.adapters.btcturk.signing import Signer
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.dry_run import DryRun
-from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.process_lock import acquire
 from btcbot.adapters.store.sqlite import SqliteStore
-from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.alerting import sampled
 from btcbot.bootstrap.bot import Bot
+from btcbot.bootstrap.connect import connect
 from btcbot.bootstrap.meaning import (
     demand_tradable,
     feed_url,
     gate_policy,
-    graph_url,
     mode_of,
     signer_of,
     strategy_of,
     timing,
     venue_host,
 )
+from btcbot.bootstrap.portfolio import demand_room_for_orders
 from btcbot.bootstrap.purpose import (
     NonceMark,
     align_dry_run_balance,
     bind,
     demand_key,
     demand_young_key,
-    self_checks,
     symbols_at_stake,
 )
+from btcbot.bootstrap.universe import with_candidates
 from btcbot.config.secrets import key_fingerprint
 from btcbot.domain import money
 from btcbot.errors import Refused, VenueUnavailable
-from btcbot.ports import BarSource, Clock, Exchange, Log, MarketFeed, Metrics, StopSignal
+from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StopSignal
 from btcbot.profiles import RUN, Profile
-from btcbot.strategies.base import Strategy, UsesSignals
+from btcbot.strategies.base import Strategy
 
 if TYPE_CHECKING:
     import httpx2
@@ -78,6 +79,8 @@ def build(
     name.
     """
     money.arm()
+    window = sampled(settings, metrics) if is_for_trading else None
+    metrics = metrics if window is None else window
     clock = clock or SystemClock()
     mode = mode_of(settings)
     fingerprint = key_fingerprint(settings.btcturk_api_key) if settings.btcturk_api_key is not None else None
@@ -85,12 +88,14 @@ def build(
         demand_key(settings)
         if is_for_trading:
             demand_young_key(settings, clock, log)
+    if profile.is_on_paper_only and mode == "live":
+        raise Refused(f"{profile.name} never trades at the venue; it runs on paper")
     wisher = strategy or strategy_of(profile, settings)
     lock = acquire(settings.state_db_path, fingerprint if mode != "dry_run" else None)
-    store: SqliteStore | None = None
-    bars: BarSource | None = None
-    try:
+    with ExitStack() as opened:
+        opened.callback(lock.release)
         store = open_store(settings.state_db_path, metrics=metrics)
+        opened.callback(store.close)
         identity = bind(store, mode, venue_host(settings.btcturk_base_url), fingerprint, clock)
         mark = NonceMark(store)
         client = BtcturkHttpClient(
@@ -102,11 +107,14 @@ def build(
             log=log,
             load_mark=mark.load,
             save_mark=mark.save,
-            symbols=symbols_at_stake(settings, store),
+            symbols=partial(symbols_at_stake, settings, store),
             quotas=quotas,
             timing=timing_of(settings),
             transport=transport,
         )
+        opened.callback(client.close)
+        if is_for_trading:
+            settings = with_candidates(profile, settings, client, store, log)
         exchange: Exchange = (
             DryRun(client, balance_try=settings.dry_run_try_balance, clock=clock) if mode == "dry_run" else client
         )
@@ -121,42 +129,31 @@ def build(
                 log=log,
                 venue_time_ms=client.estimated_time_ms,
             )
-        if is_for_trading and isinstance(wisher, UsesSignals):
-            bars = live_bars(
-                settings,
-                client.venue_time_ms,
-                clock=clock,
-                stop=stop,
-                metrics=metrics,
-                log=log,
-                quotas=quotas,
-                transport=transport,
-            )
-        sockets = Sockets(
-            store=store,
-            exchange=exchange,
-            clock=clock,
-            metrics=metrics,
-            log=log,
-            stop=stop,
+        bot = connect(
+            settings,
+            profile,
+            wisher,
+            mode=mode,
+            identity=identity,
             gate_policy=gate_policy(settings, identity),
-            kill_switch=FileKillSwitch(settings.state_db_path),
-            lock=lock,
-            checks=self_checks(store, settings.state_db_path),
+            store=store,
+            client=client,
+            exchange=exchange,
             feed=feed,
-            bars=bars,
+            lock=lock,
+            clock=clock,
+            stop=stop,
+            metrics=metrics,
+            samples=window,
+            log=log,
+            quotas=quotas,
+            transport=transport,
+            is_for_trading=is_for_trading,
+            with_journal=with_journal,
+            opened=opened,
         )
-        put_together = assemble
-        if with_journal and settings.journal:
-            from btcbot.bootstrap.journal import assemble_on_record
-
-            put_together = partial(assemble_on_record, image=store.image)
-        return put_together(settings, profile, wisher, mode=mode, book_id=identity.book_id, sockets=sockets)
-    except BaseException:
-        if store is not None:
-            store.close()
-        lock.release()
-        raise
+        opened.pop_all()
+        return bot
 
 
 def live_feed(
@@ -184,44 +181,6 @@ def live_feed(
     return BtcturkWsClient(url, settings.symbols, signer=login, clock=clock, metrics=metrics, log=log, wall_ms=wall_ms)
 
 
-def live_bars(
-    settings: Settings,
-    venue_time_ms: Callable[[], int],
-    *,
-    clock: Clock,
-    stop: StopSignal,
-    metrics: Metrics,
-    log: Log,
-    quotas: Mapping[limits.Endpoint, tuple[limits.Quota, ...]] = limits.QUOTAS,
-    transport: httpx2.BaseTransport | None = None,
-) -> BarSource:
-    """The venue's candles, for a strategy with signals. Raises Refused where the settings do not let them be had."""
-    url = graph_url(settings)
-    if url is None:
-        raise Refused(
-            "BTCTURK_GRAPH_URL: is missing while the strategy asks for signals; give the address of the simulator's "
-            "charts, which its «serve» prints"
-        )
-    symbols_max = limits.bar_symbols_max(settings.bar_interval_seconds * 1000, quotas)
-    if len(settings.symbols) > symbols_max:
-        raise Refused(
-            f"SYMBOLS: {len(settings.symbols)} pairs need more requests for bars of BAR_INTERVAL_SECONDS="
-            f"{settings.bar_interval_seconds} than the venue allows; name at most {symbols_max}, or take longer bars"
-        )
-    from btcbot.adapters.btcturk.bars import BtcturkCharts
-
-    return BtcturkCharts(
-        url,
-        venue_time_ms=venue_time_ms,
-        clock=clock,
-        stop=stop,
-        metrics=metrics,
-        log=log,
-        quotas=quotas,
-        transport=transport,
-    )
-
-
 def public_exchange(settings: Settings, stop: StopSignal, metrics: Metrics, log: Log) -> BtcturkHttpClient:
     """The venue's public side, for commands that need no key."""
     return BtcturkHttpClient(
@@ -234,11 +193,16 @@ def public_exchange(settings: Settings, stop: StopSignal, metrics: Metrics, log:
     )
 
 
-def tradable_now(exchange: Exchange, settings: Settings, log: Log) -> None:
-    """`demand_tradable` with the venue's rules of now; a venue in trouble is no reason to refuse a start."""
+def tradable_now(exchange: Exchange, settings: Settings, log: Log, profile: Profile = RUN) -> None:
+    """`demand_tradable`, and room for orders where sizes are allotted, with the venue's rules of now.
+
+    A venue in trouble is no reason to refuse a start.
+    """
     try:
         instruments = exchange.instruments()
     except VenueUnavailable as unavailable:
         log.warning("rules_not_checked", why=unavailable.reason)
         return
     demand_tradable(settings, instruments)
+    if profile.is_overseen:
+        demand_room_for_orders(settings, instruments)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 QUOTE_ASSET: Final = "TRY"
 #: The mode of a database that trades at a venue of our own; no setting names it, `run --paper` does.
 PAPER: Final = "paper"
+#: More pairs than are asked for one by one.
+LISTED_MIN: Final = 6
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
 
@@ -117,7 +119,11 @@ def fee_rates(settings: Settings) -> FeeRates:
     return FeeRates(maker=settings.fee_bps_maker * money.BPS, taker=settings.fee_bps_taker * money.BPS)
 
 
-def risk_limits(settings: Settings) -> RiskLimits:
+def risk_limits(settings: Settings, *, is_overseen: bool = False) -> RiskLimits:
+    """`is_overseen`: the risk budget's own limit on exposure holds before an order, not only after it was taken."""
+    exposure_max = settings.max_total_exposure_try
+    if is_overseen:
+        exposure_max = min(exposure_max, settings.risk_max_gross_exposure_try)
     return RiskLimits(
         orders_per_cycle_max=settings.max_orders_per_cycle,
         open_orders_per_symbol_max=settings.max_open_orders_per_symbol,
@@ -126,7 +132,7 @@ def risk_limits(settings: Settings) -> RiskLimits:
         notional_per_cycle_max=settings.notional_cap_try_per_cycle,
         notional_per_order_max=settings.max_notional_per_order_try,
         position_per_symbol_max=settings.max_position_try_per_symbol,
-        exposure_max=settings.max_total_exposure_try,
+        exposure_max=exposure_max,
         daily_loss_max=settings.max_daily_loss_try,
         price_collar_bps=settings.price_collar_bps,
         cash_reserve=settings.try_cash_target,
@@ -146,6 +152,7 @@ def make_strategy(name_or_path: str, given: Mapping[str, str], settings: Setting
     """A strategy by name or path with parameters as texts. Settings are the defaults of a shipped strategy's parameters
     of the same meaning. ConfigurationError has one line for each problem, with `source` before it."""
     from btcbot.adapters.strategy_plugins import find
+    from btcbot.bootstrap.portfolio import portfolio_defaults
     from btcbot.strategies.shipped import ORIGIN
 
     try:
@@ -158,6 +165,7 @@ def make_strategy(name_or_path: str, given: Mapping[str, str], settings: Setting
                     "slice_fraction": settings.take_profit_fraction,
                     "spread_bps_max": settings.entry_spread_bps_max,
                     "order_value_min": settings.min_order_notional_try,
+                    **portfolio_defaults(settings),
                 }
             )
         strategy = spec.make(given)
@@ -172,8 +180,9 @@ def make_strategy(name_or_path: str, given: Mapping[str, str], settings: Setting
 
 
 def cycle_seconds_min(settings: Settings) -> Decimal:
-    """The shortest cycle that the venue's limits allow for these symbols."""
-    return limits.cycle_seconds_min(len(settings.symbols))
+    """The shortest cycle that the venue's limits allow for these symbols, or for a choice out of all listed pairs."""
+    symbols = len(settings.symbols)
+    return limits.cycle_seconds_min(max(symbols, LISTED_MIN) if settings.universe_candidates == "listed" else symbols)
 
 
 def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:

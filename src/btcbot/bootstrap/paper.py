@@ -8,6 +8,7 @@ used.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,6 @@ from btcbot.adapters.btcturk import limits
 from btcbot.adapters.btcturk.requester import Timing
 from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.adapters.clock import SystemClock
-from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.paper.exchange import PaperExchange
 from btcbot.adapters.paper.feed import PaperFeed, TapeFeed
 from btcbot.adapters.paper.file_records import FileRecords, path_beside
@@ -24,15 +24,25 @@ from btcbot.adapters.paper.venue import QuoteFillRules
 from btcbot.adapters.process_lock import acquire
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.bootstrap import live
-from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.alerting import sampled
 from btcbot.bootstrap.bot import Bot
-from btcbot.bootstrap.meaning import PAPER, QUOTE_ASSET, fee_rates, paper_gate_policy, strategy_of, timing, venue_host
-from btcbot.bootstrap.purpose import bind, self_checks, symbols_at_stake
+from btcbot.bootstrap.connect import connect
+from btcbot.bootstrap.meaning import (
+    PAPER,
+    QUOTE_ASSET,
+    fee_rates,
+    paper_gate_policy,
+    strategy_of,
+    timing,
+    venue_host,
+)
+from btcbot.bootstrap.purpose import bind, symbols_at_stake
+from btcbot.bootstrap.universe import with_candidates
 from btcbot.domain import money
-from btcbot.ports import BarSource, Clock, Log, MarketFeed, Metrics, StateStore, StopSignal
+from btcbot.ports import Clock, Log, MarketFeed, Metrics, StateStore, StopSignal
 from btcbot.profiles import RUN, Profile
 from btcbot.services import values
-from btcbot.strategies.base import Strategy, UsesSignals
+from btcbot.strategies.base import Strategy
 
 if TYPE_CHECKING:
     import httpx2
@@ -63,25 +73,30 @@ def build(
     Raises Refused with one line when something forbids it.
     """
     money.arm()
+    window = sampled(settings, metrics) if is_for_trading else None
+    metrics = metrics if window is None else window
     clock = clock or SystemClock()
     lock = acquire(settings.state_db_path, None)
-    store: SqliteStore | None = None
-    records: FileRecords | None = None
-    bars: BarSource | None = None
-    try:
+    with ExitStack() as opened:
+        opened.callback(lock.release)
         store = SqliteStore.open(settings.state_db_path, metrics=metrics)
+        opened.callback(store.close)
         identity = bind(store, PAPER, venue_host(settings.btcturk_base_url), None, clock)
         records = _open_records(settings, store, identity.book_id, log)
+        opened.callback(records.close)
         client = BtcturkHttpClient(
             settings.btcturk_base_url,
             clock=clock,
             stop=stop,
             metrics=metrics,
             log=log,
-            symbols=symbols_at_stake(settings, store),
+            symbols=partial(symbols_at_stake, settings, store),
             timing=timing_of(settings),
             transport=transport,
         )
+        opened.callback(client.close)
+        if is_for_trading:
+            settings = with_candidates(profile, settings, client, store, log)
         tape = PublicTrades(
             settings.btcturk_base_url,
             clock=clock,
@@ -91,6 +106,7 @@ def build(
             timing=_ONCE,
             transport=transport,
         )
+        opened.callback(tape.close)
         rates = fee_rates(settings)
         exchange = PaperExchange(
             client,
@@ -108,44 +124,31 @@ def build(
                 assert isinstance(public, TapeFeed), "the venue's feed tells public trades"
                 feed = PaperFeed(public, exchange, clock)
         wisher = strategy or strategy_of(profile, settings)
-        if is_for_trading and isinstance(wisher, UsesSignals):
-            bars = live.live_bars(
-                settings,
-                client.venue_time_ms,
-                clock=clock,
-                stop=stop,
-                metrics=metrics,
-                log=log,
-                quotas=limits.QUOTAS,
-                transport=transport,
-            )
-        sockets = Sockets(
-            store=store,
-            exchange=exchange,
-            clock=clock,
-            metrics=metrics,
-            log=log,
-            stop=stop,
+        bot = connect(
+            settings,
+            profile,
+            wisher,
+            mode=PAPER,
+            identity=identity,
             gate_policy=paper_gate_policy(settings, identity),
-            kill_switch=FileKillSwitch(settings.state_db_path),
-            lock=lock,
-            checks=self_checks(store, settings.state_db_path),
+            store=store,
+            client=client,
+            exchange=exchange,
             feed=feed,
-            bars=bars,
+            lock=lock,
+            clock=clock,
+            stop=stop,
+            metrics=metrics,
+            samples=window,
+            log=log,
+            quotas=limits.QUOTAS,
+            transport=transport,
+            is_for_trading=is_for_trading,
+            with_journal=with_journal,
+            opened=opened,
         )
-        put_together = assemble
-        if with_journal and settings.journal:
-            from btcbot.bootstrap.journal import assemble_on_record
-
-            put_together = partial(assemble_on_record, image=store.image)
-        return put_together(settings, profile, wisher, mode=PAPER, book_id=identity.book_id, sockets=sockets)
-    except BaseException:
-        if records is not None:
-            records.close()
-        if store is not None:
-            store.close()
-        lock.release()
-        raise
+        opened.pop_all()
+        return bot
 
 
 def build_for_request(settings: Settings, *, stop: StopSignal, metrics: Metrics, log: Log) -> Bot:

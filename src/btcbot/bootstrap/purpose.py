@@ -16,7 +16,7 @@ from btcbot.config.secrets import RotationState, rotation
 from btcbot.domain import money
 from btcbot.domain.book import BookIdentity
 from btcbot.domain.ledger import Account, Entry, EntryKind, Posting
-from btcbot.domain.orders import OPEN
+from btcbot.domain.orders import OPEN, REOPENABLE
 from btcbot.errors import Refused
 from btcbot.ports import Clock, Log, StateStore
 from btcbot.services import values
@@ -107,8 +107,11 @@ def align_dry_run_balance(store: StateStore, balance: Decimal, clock: Clock) -> 
 
 
 def symbols_at_stake(settings: Settings, store: StateStore) -> Sequence[str]:
-    """The symbols that are traded, and those that an earlier choice of SYMBOLS left orders in."""
-    return tuple(dict.fromkeys([*settings.symbols, *(order.symbol for order in store.orders(tuple(OPEN)))]))
+    """The symbols that are traded now, and those that an earlier choice left an order or a position in: where an order
+    of ours may work. It is to be asked anew each time, for a universe that is chosen changes."""
+    orders = store.orders((*OPEN, *REOPENABLE))
+    held = (symbol for symbol, position in store.positions().items() if position.quantity)
+    return tuple(dict.fromkeys([*settings.symbols, *(order.symbol for order in orders), *held]))
 
 
 class NonceMark:

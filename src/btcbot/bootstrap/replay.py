@@ -7,9 +7,9 @@ same ends the replay and is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import msgspec
 from pydantic import ValidationError
@@ -30,11 +30,9 @@ from btcbot.domain import money
 from btcbot.domain.feed import Wake
 from btcbot.errors import Refused
 from btcbot.ports import StateStore
-from btcbot.profiles import RUN, Profile
+from btcbot.profiles import PROFILES
 from btcbot.services.gatekeeper import GatePolicy
 from btcbot.strategies.base import Strategy
-
-PROFILES: Final[Mapping[str, Profile]] = {RUN.name: RUN}
 
 #: The strategy for a replay, given the settings of then.
 MakeStrategy = Callable[[Settings], Strategy]
@@ -148,7 +146,7 @@ class _Life:
         return True
 
     def _build(self, start: Start, store: StateStore) -> Bot:
-        settings, profile = _settings(start, self._recording.path), PROFILES.get(start.profile)
+        settings, profile = _settings(start, self._recording.path), start.parts or PROFILES.get(start.profile)
         if profile is None:
             raise Refused(f"{self._recording.path}: this btcbot has no profile «{start.profile}»")
         strategy = (self._make_strategy or (lambda settings: strategy_of(profile, settings)))(settings)
@@ -196,6 +194,10 @@ def _sockets(start: Start, store: StateStore) -> Sockets:
         checks=dict.fromkeys(start.checks, nobody.check),
         feed=nobody if start.has_feed else None,
         bars=nobody if start.has_bars else None,
+        scanner=nobody if start.has_scanner else None,
+        agent=nobody if start.has_agent else None,
+        samples=nobody if start.has_samples else None,
+        candidates=start.candidates,
     )
 
 

@@ -24,7 +24,8 @@ FILLS_COMPARED = 20
 
 
 @click.group(
-    invoke_without_command=True, short_help="Look after the state database: locks, migrate, backup, verify, rebind."
+    invoke_without_command=True,
+    short_help="Look after the state database: locks, count, migrate, backup, verify, rebind.",
 )
 @click.pass_context
 def command(context: click.Context) -> None:
@@ -35,7 +36,7 @@ def command(context: click.Context) -> None:
                btcbot db backup /mnt/backup/btcbot-2026-01-31.db
     """
     if context.invoked_subcommand is None:
-        raise click.UsageError("say locks, migrate, backup, verify or rebind; «btcbot db --help» tells more")
+        raise click.UsageError("say locks, count, migrate, backup, verify or rebind; «btcbot db --help» tells more")
 
 
 @command.command(short_help="Tell which process may write to the database.")
@@ -54,6 +55,31 @@ def locks(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
         output.json_line({"database": path, "held": held is not None, "pid": held.pid if held else None})
     else:
         output.line(f"{path}: " + (f"a btcbot writes to it ({held})" if held else "no process writes to it"))
+
+
+@command.command(short_help="Count what the database holds.")
+@options.report
+def count(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
+    """Count what the database holds: orders, fills, entries, cycles that there have been, and notes by kind.
+
+    \b
+    Example:  btcbot db count
+    """
+    from btcbot.domain.notes import NoteKind
+
+    with reading.open_book(Where(db, env_file)) as store:
+        counts: dict[str, int] = {
+            "orders": store.order_count(),
+            "fills": store.fill_count(),
+            "entries": store.entry_count(),
+            "positions": len(store.positions()),
+            "cycles": store.cycle_count(),
+            **{f"notes_{kind.value}": store.note_count(kind) for kind in NoteKind},
+        }
+    if as_json:
+        output.json_line(counts)
+    else:
+        output.facts([(name.replace("_", " "), number) for name, number in counts.items()])
 
 
 @command.command(short_help="Bring the database to this btcbot's schema.")

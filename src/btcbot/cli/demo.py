@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,7 +16,12 @@ from btcbot.errors import EXIT_DONE, EXIT_FAILED, Refused
 
 if TYPE_CHECKING:
     from btcbot.testing.demo import DemoOptions
+    from btcbot.testing.demo_stages import Shown
     from btcbot.testing.judge import Judgement
+
+
+#: What `--profile` may name; how each is staged, `btcbot.testing.demo_stages` says.
+PROFILES: Final = ("run", "stage4")
 
 
 @click.command("demo")
@@ -25,6 +30,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=None,
     help="Folder of one-minute bars, SYMBOL.csv each. Without it a seeded market is made.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="run",
+    show_default=True,
+    help="What trades: run, or the portfolio of stage4-run with a feed that stalls.",
 )
 @click.option("--symbols", default="", help="Comma-separated, such as BTCTRY,ETHTRY.")
 @click.option("--cycles", type=click.IntRange(min=1), default=None, help="End after so many cycles.")
@@ -40,6 +52,7 @@ if TYPE_CHECKING:
 )
 def command(
     market: Path | None,
+    profile: str,
     symbols: str,
     cycles: int | None,
     speed: int,
@@ -56,32 +69,39 @@ def command(
     \b
     btcbot demo
     btcbot demo --market path/to/bars --symbols ADATRY,BNBTRY --json
+    btcbot demo --profile stage4 --market path/to/bars
     """
     if importlib.util.find_spec("aiohttp") is None:
         raise Refused("the demo needs the local BtcTurk: install btcbot[sim], or use «make demo»")
     from btcbot.config.values import symbols as symbols_of
     from btcbot.testing.demo import DemoOptions, choose_symbols, play
+    from btcbot.testing.demo_stages import STAGINGS
 
     try:
         wanted = symbols_of(symbols) if symbols else ()
         assert isinstance(wanted, tuple)
     except ValueError as error:
         raise Refused(f"--symbols: {error}") from None
+    staging = STAGINGS[profile]
+    if staging.needs_market and market is None:
+        raise Refused(f"--profile {profile} shows a portfolio going through a crash; give recorded bars with --market")
     options = DemoOptions(
+        staging=staging,
         market=market,
-        symbols=choose_symbols(market, wanted),
+        symbols=choose_symbols(market, wanted, staging),
         cycles=cycles,
         speed=speed,
         seed=seed,
         folder=folder or Path(tempfile.mkdtemp(prefix="btcbot-demo-")),
     )
     with _Screen(options) as screen:
-        judgement = play(options, screen.watch)
+        judgement, shown = play(options, screen.watch)
+    missing = shown.missing(staging)
     if as_json:
-        click.echo(_json_line(judgement, options))
+        click.echo(_json_line(judgement, shown, missing, options))
     else:
-        _print(judgement, options)
-    is_full = judgement.both_sides_filled and judgement.quotes_from_feed > 0
+        _print(judgement, shown, missing, options)
+    is_full = judgement.both_sides_filled and judgement.quotes_from_feed > 0 and not missing
     sys.exit(EXIT_DONE if is_full and not judgement.faults else EXIT_FAILED)
 
 
@@ -92,15 +112,19 @@ class _Screen:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        from btcbot.testing import demo
-
         self._console = Console(stderr=True, highlight=False)
         source = str(options.market) if options.market else f"made market, seed {options.seed}"
         self._console.print(f"btcbot demo · {source} · speed {options.speed} · {', '.join(options.symbols)}")
-        settings = " ".join(f"{name}={value}" for name, value in demo.SETTINGS.items())
+        staging = options.staging
+        settings = " ".join(f"{name}={value}" for name, value in staging.settings.items())
         self._console.print(
-            f"{demo.CASH_TRY} TRY · a cycle every {demo.CYCLE_SECONDS:g} s · {settings}", soft_wrap=True
+            f"{staging.command} · {staging.cash_try} TRY · a cycle every {staging.cycle_seconds:g} s · {settings}",
+            soft_wrap=True,
         )
+        if staging.stall is not None:
+            self._console.print(
+                f"the feed is broken for {staging.stall.seconds:g} s when {staging.stall.at_share:.0%} are over"
+            )
         self._bar = Progress(
             TextColumn("{task.description:<9}"),
             BarColumn(),
@@ -130,7 +154,7 @@ class _Screen:
             self._bar.stop()
 
 
-def _json_line(judgement: Judgement, options: DemoOptions) -> str:
+def _json_line(judgement: Judgement, shown: Shown, missing: list[str], options: DemoOptions) -> str:
     import msgspec
 
     from btcbot.domain.money import plain
@@ -151,13 +175,19 @@ def _json_line(judgement: Judgement, options: DemoOptions) -> str:
             "quotes_from_feed": judgement.quotes_from_feed,
             "woken_cycles": judgement.woken_cycles,
             "doubled_orders": len(judgement.doubled_orders),
+            "profile": options.staging.command,
+            "replaced": shown.replaced,
+            "replacements_given_up": shown.given_up,
+            "degrade_level_max": shown.level_max,
+            "degrade_level": shown.level_last,
+            "missing": missing,
             "faults": judgement.faults,
             "db": str(options.folder / "demo.db"),
         }
     ).decode()
 
 
-def _print(judgement: Judgement, options: DemoOptions) -> None:
+def _print(judgement: Judgement, shown: Shown, missing: list[str], options: DemoOptions) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -186,6 +216,11 @@ def _print(judgement: Judgement, options: DemoOptions) -> None:
         f"{judgement.woken_cycles} of the {judgement.cycles} cycles"
     )
     console.print(f"profit {pnl:.2f} TRY, of it realised {judgement.realized_pnl:.2f} (net of fees)")
+    if options.staging.replacements_min:
+        console.print(
+            f"{shown.replaced} orders made room for others, {shown.given_up} replacements were given up · "
+            f"degrade level {shown.level_max} at most, {shown.level_last} at the end"
+        )
     if judgement.faults:
         for fault in judgement.faults:
             console.print(f"FAULT: {fault}")
@@ -193,6 +228,9 @@ def _print(judgement: Judgement, options: DemoOptions) -> None:
         console.print("Not a full demo: the live feed served no quote; the bot's log says why.")
     elif not judgement.both_sides_filled:
         console.print("Not a full demo: the strategy found no reason to trade on both sides. Give it more cycles.")
+    elif missing:
+        for line in missing:
+            console.print(f"Not a full demo: {line}.")
     else:
         console.print("The books equal the venue to the last digit; no order is in doubt, none was doubled.")
     console.print(f"Look around: {_program()} status --db {options.folder / 'demo.db'}", soft_wrap=True)
@@ -200,4 +238,7 @@ def _print(judgement: Judgement, options: DemoOptions) -> None:
 
 def _program() -> str:
     """How to call us from here: by name where the shell finds it, else by the path of this environment."""
-    return "btcbot" if shutil.which("btcbot") else os.path.relpath(sys.argv[0])
+    if shutil.which("btcbot"):
+        return "btcbot"
+    called = Path(sys.argv[0])
+    return "python -m btcbot" if called.name == "__main__.py" else os.path.relpath(called)

@@ -145,6 +145,7 @@ def gates_now(
     from btcbot.bootstrap import gate_policy
     from btcbot.decisions import gates
     from btcbot.domain.book import BookIdentity
+    from btcbot.services.freeze_record import is_frozen
     from btcbot.services.self_check import read_self_check
 
     # A database that has no identity yet arms nothing.
@@ -166,5 +167,6 @@ def gates_now(
         clock_skew_ms_max=policy.clock_skew_ms_max,
         self_check_passed=check is not None and check.passed,
         trading_state=store.trading_state()[0],
+        has_unexplained_orders=is_frozen(store),
     )
     return gates.states(facts)

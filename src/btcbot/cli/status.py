@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 PAPER: Final = "paper"
 #: The gates that hold on paper too.
-BRAKES: Final = frozenset({"safe_mode", "kill_switch", "kill_file", "halted", "frozen_by_suspense"})
+BRAKES: Final = frozenset(
+    {"safe_mode", "kill_switch", "kill_file", "halted", "frozen_by_suspense", "frozen_by_unexplained_orders"}
+)
 
 
 @click.command(short_help="Show mode, gates, positions, orders in doubt and the last cycle.")

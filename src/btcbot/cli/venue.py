@@ -52,7 +52,7 @@ def with_key(settings: Settings, load_mark: Callable[[], int], save_mark: Callab
             log=structlog.get_logger("btcbot"),
             load_mark=load_mark,
             save_mark=save_mark,
-            symbols=settings.symbols,
+            symbols=lambda: settings.symbols,
             timing=timing(settings),
         )
         try:

@@ -41,11 +41,14 @@ __all__ = [
     "Scopes",
     "Switch",
     "Symbols",
+    "TargetWeights",
+    "UsageModeName",
     "Whole",
 ]
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MARKET_DATA_MODES: Final = ("auto", "ws", "rest")
+USAGE_MODES: Final = ("use_all", "fraction", "cap")
 EXPORTERS: Final = ("none", "prometheus", "otlp")
 #: Lengths of the bars that the venue draws, in seconds.
 BAR_SECONDS: Final = (60, 300, 900, 1_800, 3_600, 14_400, 86_400)
@@ -93,6 +96,14 @@ Whole = Annotated[int, Kind("whole number"), BeforeValidator(values.whole)]
 Exact = Annotated[Decimal, Kind("number"), BeforeValidator(values.decimal)]
 Scopes = Annotated[tuple[str, ...], Kind("list"), BeforeValidator(values.names), AfterValidator(_scopes)]
 Symbols = Annotated[tuple[str, ...], Kind("list of pairs"), BeforeValidator(values.symbols)]
+TargetWeights = Annotated[
+    values.Targets, Kind("shares of pairs"), BeforeValidator(values.targets), PlainSerializer(str)
+]
+UsageModeName = Annotated[
+    str,
+    Kind(", ".join(USAGE_MODES)),
+    BeforeValidator(partial(values.choice, allowed=USAGE_MODES, upper=False)),
+]
 FilePath = Annotated[Path, Kind("path"), BeforeValidator(values.path)]
 OptionalPath = Annotated[Path | None, Kind("path"), BeforeValidator(values.path)]
 OptionalDay = Annotated[date | None, Kind("day, YYYY-MM-DD"), BeforeValidator(values.iso_date)]

@@ -17,6 +17,9 @@ from pydantic import ValidationError
 
 from btcbot.config.description import description_of, range_of, shown
 from btcbot.config.env_file import read_env_file
+from btcbot.config.groups.agent import agent_problems
+from btcbot.config.groups.risk_budget import risk_budget_problems
+from btcbot.config.groups.slo import slo_problems
 from btcbot.config.kinds import EXPORTERS
 from btcbot.config.secrets import (
     CredentialsDirectoryProvider,
@@ -192,6 +195,8 @@ def _contradictions(
             "SECRET_ROTATION_WARN_DAYS: is more than BTCTURK_SECRET_MAX_AGE_DAYS, so no warning ever comes; lower it"
         )
     lines += _feed_problems(settings)
+    lines += _portfolio_problems(settings)
+    lines += [*agent_problems(settings), *risk_budget_problems(settings), *slo_problems(settings)]
     if settings.observability_enabled and settings.observability_metrics_exporter == "none":
         lines.append(
             "OBSERVABILITY_METRICS_EXPORTER: is none while OBSERVABILITY_ENABLED is true, so nothing is recorded; "
@@ -201,6 +206,24 @@ def _contradictions(
         lines.append(
             "OBSERVABILITY_OTLP_ENDPOINT: is missing while OBSERVABILITY_METRICS_EXPORTER is otlp; "
             "set it, such as http://127.0.0.1:4318/v1/metrics"
+        )
+    return lines
+
+
+def _portfolio_problems(settings: Settings) -> list[str]:
+    """Targets, charts and a universe that is chosen can be meant together."""
+    lines = []
+    weights = settings.portfolio_targets.weights
+    if weights and settings.dynamic_universe_enabled:
+        lines.append(
+            "PORTFOLIO_TARGETS: names shares of pairs while DYNAMIC_UNIVERSE_ENABLED chooses the pairs, so the shares "
+            "of those that are not chosen would stay in cash; remove one of them"
+        )
+    is_local = settings.btcturk_base_url != f"https://{VENUE_HOST}"
+    if settings.dynamic_universe_enabled and is_local and settings.btcturk_graph_url is None:
+        lines.append(
+            "BTCTURK_GRAPH_URL: is missing while DYNAMIC_UNIVERSE_ENABLED ranks pairs by their history; give the "
+            "address of the simulator's charts, which its «serve» prints"
         )
     return lines
 

@@ -24,10 +24,22 @@ _GROUPS: Final = {  # title by its first setting
     "NOTIONAL_CAP_TRY_PER_CYCLE": "Limits",
     "ENTRY_BUDGET_TRY": "Strategy",
     "DRY_RUN_TRY_BALANCE": "Simulation, logs and metrics",
+    "DYNAMIC_UNIVERSE_ENABLED": "Universe",
+    "PORTFOLIO_TARGETS": "Portfolio",
+    "REPLACE_DRIFT_BPS": "Upkeep of orders",
+    "STALE_DATA_SECONDS": "Anomalies",
+    "DEGRADE_WARN_THRESHOLD": "Degrade levels",
+    "STAGE4_UNKNOWN_FREEZE_ENABLED": "Freeze on unexplained orders",
+    "ENABLE_AUTO_KILL_SWITCH": "Automatic kill switch",
+    "RISK_MAX_DAILY_DRAWDOWN_TRY": "Risk budget",
+    "ADAPTATION_ENABLED": "Adaptation",
+    "AGENT_POLICY_ENABLED": "Agent",
+    "ALERTS_ENABLED": "Alerts",
+    "DOCTOR_SLO_ENABLED": "What the doctor expects of past cycles",
 }
 _HEAD: Final = """# Settings
 
-<!-- Written by `python -m btcbot.config.reference`; edit the descriptions in `src/btcbot/config/settings.py`. -->
+<!-- Written by `python -m btcbot.config.reference`; edit the descriptions in `src/btcbot/config/groups/`. -->
 
 Every setting is an environment name. Sources, the strongest first: command line, process environment, env file
 (`--env-file PATH`, else `.env.live` in the working directory if it exists), default. `btcbot config` shows each value

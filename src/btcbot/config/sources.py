@@ -39,7 +39,12 @@ DEFAULT: Final = "default"
 ENVIRONMENT: Final = "environment"
 COMMAND_LINE: Final = "command line"
 ACKNOWLEDGEMENT: Final = "I_UNDERSTAND"
-ALIASES: Final[Mapping[str, str]] = {"UNIVERSE_SYMBOLS": "SYMBOLS"}
+ALIASES: Final[Mapping[str, str]] = {
+    "UNIVERSE_SYMBOLS": "SYMBOLS",
+    "STAGE5_MAX_INTENT_NOTIONAL_TRY": "MAX_INTENT_NOTIONAL_TRY",
+    "MAX_POSITION_NOTIONAL_TRY": "MAX_POSITION_TRY_PER_SYMBOL",
+    "STAGE7_ORDER_OFFSET_BPS": "PORTFOLIO_ORDER_OFFSET_BPS",
+}
 SAFETY_SWITCHES: Final[Mapping[str, bool]] = {  # name → the closed value
     "DRY_RUN": True,
     "KILL_SWITCH": True,

@@ -10,9 +10,11 @@ pasted a secret into the wrong line.
 
 from __future__ import annotations
 
+import decimal as exact
 import ipaddress
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "Targets",
     "base_url",
     "choice",
     "decimal",
@@ -31,6 +34,7 @@ __all__ = [
     "path",
     "switch",
     "symbols",
+    "targets",
     "whole",
     "ws_url",
 ]
@@ -45,6 +49,11 @@ _DECIMAL: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 _SYMBOL_AS_WRITTEN: Final = re.compile(r"[A-Za-z0-9]{1,20}_?[A-Za-z0-9]{1,20}", re.ASCII)
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{2,20}", re.ASCII)
 _SYMBOLS_MAX: Final = 100
+_SHARE: Final = re.compile(r"[01]?(\.[0-9]{1,12})?|[01]", re.ASCII)
+_SHARE_PLACES: Final = Decimal("1e-12")
+#: How far from 1 shares may add up: within the first they are taken as they are, within the second they are scaled.
+_SUM_SLACK: Final = Decimal("0.000001")
+_SUM_SCALED: Final = Decimal("0.05")
 _HOST: Final = r"://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:(?P<port>[0-9]{1,5}))?/?"
 _URL: Final = re.compile(f"(?P<scheme>https?){_HOST}")
 _WS_URL: Final = re.compile(f"(?P<scheme>wss?){_HOST}")
@@ -133,6 +142,62 @@ def _symbol(text: str) -> str:
     if not _SYMBOL.fullmatch(symbol):
         raise ValueError("holds a pair that is not 2 to 20 letters and digits; write such as BTCTRY,ETHTRY")
     return symbol
+
+
+class Targets(msgspec.Struct, frozen=True):
+    """Share of each pair in what is invested, adding up to 1; empty for equal shares. `warning` says what was made of
+    shares that do not add up to 1 and nearly do."""
+
+    weights: Mapping[str, Decimal] = {}
+    warning: str = ""
+
+    def __str__(self) -> str:
+        return ",".join(f"{symbol}:{weight:f}" for symbol, weight in self.weights.items())
+
+
+def targets(value: object) -> object:
+    """Target shares, as a JSON object (`{"BTCTRY":0.6,"ETHTRY":0.4}`) or with commas (`BTCTRY:0.6,ETHTRY:0.4`)."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return Targets()
+    mend = "write such as BTCTRY:0.6,ETHTRY:0.4"
+    weights: dict[str, Decimal] = {}
+    for name, share in _shares(value, mend):
+        symbol = _symbol(name)
+        if not share or not _SHARE.fullmatch(share):
+            raise ValueError(f"gives a pair a share that is not a number from 0 to 1 with at most 12 decimals; {mend}")
+        weight = Decimal(share)
+        if weight <= 0:
+            raise ValueError("gives a pair a share of 0; leave it out, it is then sold")
+        if symbol in weights:
+            raise ValueError("names a pair twice; write each pair once")
+        weights[symbol] = weight
+    if len(weights) > _SYMBOLS_MAX:
+        raise ValueError(f"holds more than {_SYMBOLS_MAX} pairs; name fewer")
+    with exact.localcontext(exact.Context(prec=40)):
+        total = sum(weights.values(), Decimal(0))
+        if abs(total - 1) > _SUM_SCALED:
+            raise ValueError(f"adds up to {total.normalize():f}; write shares that add up to 1")
+        if abs(total - 1) <= _SUM_SLACK:
+            return Targets(weights)
+        scaled = {symbol: (weight / total).quantize(_SHARE_PLACES) for symbol, weight in weights.items()}
+        return Targets(scaled, f"PORTFOLIO_TARGETS adds up to {total.normalize():f} and was scaled to 1")
+
+
+def _shares(text: str, mend: str) -> list[tuple[str, str]]:
+    """Names and shares as they are written, repeats included."""
+    if not text.lstrip().startswith("{"):
+        parts = [part.strip().partition(":") for part in text.split(",")]
+        return [(name.strip(), share.strip()) for name, _, share in parts]
+    try:
+        # Numbers stay text, so that no digit is lost; pairs stay a list, so that a repeated name is seen.
+        read = json.loads(text, object_pairs_hook=list, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        raise ValueError(f"is not a JSON object; {mend}") from None
+    if not all(isinstance(share, str) for _, share in read):
+        raise ValueError(f"holds something that is no share; {mend}")
+    return [(name, share) for name, share in read]
 
 
 def _tuple_of(value: str | list[object] | tuple[object, ...], read: Callable[[str], str]) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ Every default, every typing error and everything unreadable leaves a gate closed
 single write; `decide` either makes a Permit for exactly that write or says which gates are closed.
 
 Two worlds: with the dry-run gate closed, the arming gates do not matter, because the permit that comes out is for
-the simulation only and no adapter of a real venue accepts it. The brakes (safe mode, kill switch, kill file, a halt)
-hold in both worlds.
+the simulation only and no adapter of a real venue accepts it. The brakes (safe mode, kill switch, kill file, a halt,
+either freeze) hold in both worlds.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew_ms_max: int
     self_check_passed: bool
     trading_state: TradingState
+    has_unexplained_orders: bool = False
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ _SUBMIT_ONLY: Final = frozenset(
         ReasonCode.KILL_FILE,
         ReasonCode.HALTED,
         ReasonCode.FROZEN,
+        ReasonCode.UNEXPLAINED_ORDERS,
         ReasonCode.SELF_CHECK,
         ReasonCode.CLOCK_SKEW,
     }
@@ -66,6 +68,7 @@ _ALL: Final = (
     ReasonCode.KILL_FILE,
     ReasonCode.HALTED,
     ReasonCode.FROZEN,
+    ReasonCode.UNEXPLAINED_ORDERS,
     ReasonCode.NOT_ARMED,
     ReasonCode.ACK_MISSING,
     ReasonCode.DATABASE_NOT_LIVE,
@@ -91,6 +94,8 @@ def _brakes(facts: GateFacts) -> list[ReasonCode]:
         closed.append(ReasonCode.HALTED)
     if facts.trading_state is TradingState.FROZEN:
         closed.append(ReasonCode.FROZEN)
+    if facts.has_unexplained_orders:
+        closed.append(ReasonCode.UNEXPLAINED_ORDERS)
     return closed
 
 

@@ -215,7 +215,12 @@ def _compare_working(
     if shown.status is VenueOrderStatus.UNTOUCHED:
         return Wait(order, "the venue tells it as untouched by its id, and does not list it as open")
     # Not listed as open, and not told as cancelled either: a lagging list, or an order that was cancelled with a fill,
-    # which the venue was seen to leave as «Partial». Time decides.
+    # which the venue was seen to leave as «Partial». Time decides. A list may lag by the horizon, so an absence proves
+    # something from the order's own age of a horizon on: by then any list has to show it while it works. A horizon
+    # after such an absence the row by its id, which may lag as well, is of a time when the order was gone.
+    age_ms = facts.venue_time_ms - (order.stamp_ms or order.created_at_ms)
+    if not order.absent_count and age_ms < facts.settle_horizon_ms:
+        return Wait(order, f"a list may not show it before it is {facts.settle_horizon_ms} ms old")
     count, since_ms = order.absent_count + 1, order.absent_since_ms or facts.venue_time_ms
     if count >= LISTINGS_MIN and facts.venue_time_ms - since_ms >= facts.settle_horizon_ms:
         return Close(order, OrderEvent.CANCEL, ReasonCode.CANCELED_AT_VENUE)

@@ -103,5 +103,7 @@ def plain(value: Decimal) -> str:
     """
     if not value:
         return "0"
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")  # twice as slow, and seldom needed
+    return text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text

@@ -8,10 +8,9 @@ lag between two lists, and put into suspense when nobody can explain it, which f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -29,6 +28,7 @@ from btcbot.domain.reasons import TradingState
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
 from btcbot.services import values
+from btcbot.services.days import istanbul
 
 #: How far behind the cursor the trade list is read again: trades may be listed late and out of order.
 TRADES_LOOKBACK_MS: Final = 600_000
@@ -323,7 +323,7 @@ class AccountingService:
         """Today in Istanbul by the venue's clock; never before the day that is being counted."""
         quarter = venue_now_ms // QUARTER_MS
         if quarter != self._quarter:
-            today = datetime.fromtimestamp(venue_now_ms // 1000, tz=_istanbul()).date().isoformat()
+            today = datetime.fromtimestamp(venue_now_ms // 1000, tz=istanbul()).date().isoformat()
             self._quarter, self._today = quarter, today
         return max(self._today, self._store.value(values.PNL_DAY) or self._today)
 
@@ -342,11 +342,3 @@ def set_trading_state(tx: Transaction, state: TradingState, reason: str) -> None
     """State and reason together, always."""
     tx.put_value(values.TRADING_STATE, state.value)
     tx.put_value(values.TRADING_STATE_REASON, reason)
-
-
-def _istanbul() -> tzinfo:
-    """Turkey's zone; where the machine has no zone data, its offset of today, constant since 2016."""
-    try:
-        return ZoneInfo("Europe/Istanbul")
-    except ZoneInfoNotFoundError:
-        return timezone(timedelta(hours=3))

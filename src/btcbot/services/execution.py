@@ -13,19 +13,20 @@ nobody knows whether the request left, so no code path ever sends an existing ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, assert_never
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import assert_never
 
 import msgspec
 
 from btcbot.decisions import booking, lifecycle
+from btcbot.decisions.draft import CancelWish
 from btcbot.decisions.fees import FeeRates
 from btcbot.decisions.gates import Closed
 from btcbot.decisions.risk import Allowed
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.instrument import Instrument
-from btcbot.domain.intents import Intent
+from btcbot.domain.intents import Intent, Side
 from btcbot.domain.ledger import Hold
 from btcbot.domain.orders import (
     WORKING,
@@ -49,12 +50,12 @@ from btcbot.domain.outcomes import (
 from btcbot.domain.permit import WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken, VenueUnavailable
-from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal
+from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal, Transaction
 from btcbot.services.gatekeeper import Gatekeeper
 from btcbot.services.order_lifecycle import LifecycleResult, OrderLifecycle
 
-#: A cancel that had no effect is asked for again after this at the latest.
-CANCEL_RETRY_MS_MAX: Final = 60_000
+#: What somebody writes in the unit that writes an order: both are durable, or neither ever happened.
+Beside = Callable[[Transaction, Order], None]
 
 
 class ExecutionSummary(msgspec.Struct, kw_only=True):
@@ -102,6 +103,11 @@ class ExecutionService:
         self._settle_horizon_ms = settle_horizon_ms
         self._made = 0
 
+    @property
+    def is_stopping(self) -> bool:
+        """The process was asked to end: nothing new is begun."""
+        return self._stop.is_set()
+
     # -- new orders ----------------------------------------------------------------------------------------------
 
     def execute_intents(
@@ -110,8 +116,9 @@ class ExecutionService:
         instruments: Mapping[str, Instrument],
         may_order: Callable[[str], bool],
         summary: ExecutionSummary,
+        beside_of: Callable[[Intent], Beside | None] | None = None,
     ) -> None:
-        """Place each allowed intent exactly once.
+        """Place each allowed intent exactly once; `beside_of` gives what is written in the unit that reserves it.
 
         After an answer that proves nothing, a closed gate or a word to stop, the rest of the cycle's orders stay
         wishes: the next cycle decides anew with what is known then. So it is when the machine stood still meanwhile:
@@ -124,12 +131,15 @@ class ExecutionService:
                 self._log.warning("orders_not_made", symbol=decision.intent.symbol, why=ReasonCode.STALE_QUOTE.value)
                 return
             started_ns = self._clock.monotonic_ns()
-            order = self.submit(decision.intent, instruments[decision.intent.symbol], summary)
+            beside = beside_of(decision.intent) if beside_of is not None else None
+            order = self.submit(decision.intent, instruments[decision.intent.symbol], summary, beside)
             self._metrics.observe("btcbot_submit_path_seconds", (self._clock.monotonic_ns() - started_ns) / 1e9)
             if order is None or order.status in {OrderStatus.UNKNOWN, OrderStatus.DENIED}:
                 return
 
-    def submit(self, intent: Intent, instrument: Instrument, summary: ExecutionSummary) -> Order | None:
+    def submit(
+        self, intent: Intent, instrument: Instrument, summary: ExecutionSummary, beside: Beside | None = None
+    ) -> Order | None:
         """Reserve, ask leave, send once, record. None when not even a stamp could be had: nothing was written."""
         assert instrument.is_on_tick(intent.price), "I14: a price off the tick never leaves"
         assert instrument.is_on_lot(intent.quantity), "I14: a quantity off the lot never leaves"
@@ -158,6 +168,8 @@ class ExecutionService:
         with self._store.transaction() as tx:
             tx.insert_order(order)
             tx.put_hold(self._hold(order, instrument))
+            if beside is not None:
+                beside(tx, order)
 
         permit = self._gatekeeper.ask(WriteKind.SUBMIT, order.client_order_id)
         if isinstance(permit, Closed):
@@ -222,9 +234,18 @@ class ExecutionService:
     def cancel_stale_orders(self, summary: ExecutionSummary) -> None:
         """Ask for the cancellation of working orders past their time."""
         orders = self._store.orders(tuple(WORKING))
-        retry_ms = max(self._settle_horizon_ms, min(self._ttl_ms, CANCEL_RETRY_MS_MAX))
+        retry_ms = lifecycle.cancel_retry_ms(self._ttl_ms, self._settle_horizon_ms)
         for order in lifecycle.stale_orders(orders, self._clock.now_ms(), self._ttl_ms, retry_ms):
             if self._stop.is_set() or not self.cancel(order, ReasonCode.CANCEL_STALE, summary):
+                return
+
+    def cancel_wished(self, wishes: Sequence[CancelWish], summary: ExecutionSummary) -> None:
+        """Ask for the cancellation of what upkeep wants out of the market, as far as it still works."""
+        for wish in wishes:
+            order = self._store.order(wish.client_order_id)
+            if order is None or order.status not in WORKING:
+                continue
+            if self._stop.is_set() or not self.cancel(order, wish.reason, summary):
                 return
 
     def cancel_all(self, reason: ReasonCode) -> ExecutionSummary:
@@ -235,8 +256,25 @@ class ExecutionService:
                 break
         return summary
 
-    def cancel(self, order: Order, reason: ReasonCode, summary: ExecutionSummary) -> bool:
-        """Ask the venue to cancel; False when a gate is closed. Nothing is final until the venue's lists say so."""
+    def cancel_buys(
+        self, reason: ReasonCode, summary: ExecutionSummary, symbols: Collection[str] | None = None
+    ) -> None:
+        """Ask for the cancellation of every working buy (of these symbols; None: of all) that was not asked for yet."""
+        buys = [
+            order
+            for order in self._store.orders(tuple(WORKING))
+            if order.side is Side.BUY and (symbols is None or order.symbol in symbols)
+        ]
+        for order in buys:
+            is_asked = order.cancel_requested_at_ms is not None
+            if not is_asked and (self._stop.is_set() or not self.cancel(order, reason, summary)):
+                return
+
+    def cancel(self, order: Order, reason: ReasonCode, summary: ExecutionSummary, beside: Beside | None = None) -> bool:
+        """Ask the venue to cancel; False when a gate is closed. Nothing is final until the venue's lists say so.
+
+        `beside` is written in the unit that notes the wish, and not at all where a closed gate keeps it from being one.
+        """
         if not is_ours(order.client_order_id):
             raise InvariantBroken("I16_FOREIGN", f"order {order.client_order_id} is not ours and is never cancelled")
         if closed := self._gatekeeper.closed(WriteKind.CANCEL):
@@ -248,6 +286,8 @@ class ExecutionService:
         )
         with self._store.transaction() as tx:
             tx.update_order(order)
+            if beside is not None:
+                beside(tx, order)
         permit = self._gatekeeper.ask(WriteKind.CANCEL, order.client_order_id)
         if isinstance(permit, Closed):
             summary.closed_gates = permit.reasons

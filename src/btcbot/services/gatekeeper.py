@@ -1,7 +1,7 @@
 """Asks the gates: gathers what they look at, now, and lets the pure table decide.
 
 Everything that can change while the bot runs is read anew for every single write: the kill file, the trading state in
-the database, the writer lock, the clock skew, the last self-check.
+the database, a freeze on orders that nobody can explain, the writer lock, the clock skew, the last self-check.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from btcbot.decisions.gates import Closed, GateFacts
 from btcbot.domain.permit import Permit, WriteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.ports import Clock, Exchange, KillSwitch, StateStore, WriterLock
+from btcbot.services.freeze_record import is_frozen
 
 
 class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,7 @@ class Gatekeeper:
             clock_skew_ms_max=policy.clock_skew_ms_max,
             self_check_passed=self.self_check_passed,
             trading_state=self._store.trading_state()[0],
+            has_unexplained_orders=is_frozen(self._store),
         )
 
     def ask(self, kind: WriteKind, client_order_id: str) -> Permit | Closed:

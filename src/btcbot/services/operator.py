@@ -24,7 +24,7 @@ from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.domain.venue import Transfer
 from btcbot.errors import Refused, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, StateStore
-from btcbot.services import values
+from btcbot.services import budget_record, degrade_record, freeze_record, values
 from btcbot.services.accounting import set_trading_state
 from btcbot.services.execution import ExecutionService, ExecutionSummary
 from btcbot.services.order_lifecycle import OrderLifecycle
@@ -86,6 +86,10 @@ class OperatorService:
             "adopt": self.adopt,
             "release": self.release,
             "resume": self.resume,
+            "freeze_clear": self.freeze_clear,
+            "degrade_clear": self.degrade_clear,
+            "degrade_override": self.degrade_override,
+            "budget_reset": self.budget_reset,
         }
 
     def handle_pending(self) -> None:
@@ -353,6 +357,23 @@ class OperatorService:
         with self._store.transaction() as tx:
             set_trading_state(tx, after, f"resumed by the operator: {arguments['reason']} (had halted: {why})")
         return f"resumed; the bot is now {after}"
+
+    def freeze_clear(self, arguments: Mapping[str, str]) -> str:
+        """`orders` (keys with commas): a human has looked at these and none of them is to freeze again."""
+        return freeze_record.clear(self._store, self._clock.now_ms(), arguments["orders"])
+
+    def degrade_clear(self, arguments: Mapping[str, str]) -> str:
+        """`reason`: back to level 0."""
+        return degrade_record.clear(self._store, self._clock.now_ms(), arguments["reason"])
+
+    def degrade_override(self, arguments: Mapping[str, str]) -> str:
+        """`mode`, `seconds`, `reason`: a human's level in place of the anomalies'."""
+        mode, seconds, reason = arguments["mode"], arguments["seconds"], arguments["reason"]
+        return degrade_record.override(self._store, self._clock.now_ms(), mode, seconds, reason)
+
+    def budget_reset(self, arguments: Mapping[str, str]) -> str:
+        """`reason`: drawdown is measured from the profit of now on."""
+        return budget_record.reset(self._store, self._clock.now_ms(), arguments["reason"])
 
 
 def _told(position: Position) -> str:

@@ -45,10 +45,14 @@ LAG_PATIENCE_MS: Final = 60_000
 
 
 class LifecycleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison with the venue left open: symbols with an order whose fate or fills are not settled."""
+    """What the comparison with the venue left open: symbols with an order whose fate or fills are not settled. And
+    every open order of the account as it was listed, foreign ones too. `shown_by_id`: client order ids of our orders
+    that the venue does not list as open, and tells when it is asked for them by their own id."""
 
     steps: Sequence[RecoveryStep]
     unsettled_symbols: frozenset[str]
+    venue_open: Sequence[VenueOrder] = ()
+    shown_by_id: frozenset[str] = frozenset()
 
 
 #: Neither we nor the venue know an order that could change.
@@ -147,7 +151,17 @@ class OrderLifecycle:
             self._take(step, instruments)
         unsettled = {step.order.symbol for step in steps if isinstance(step, FetchFills | Wait | NoteAbsence)}
         unsettled |= {order.symbol for order in asked.orders}
-        return LifecycleResult(steps=steps, unsettled_symbols=frozenset(unsettled))
+        return LifecycleResult(
+            steps=steps,
+            unsettled_symbols=frozenset(unsettled),
+            venue_open=venue_open,
+            shown_by_id=frozenset(
+                order.client_order_id
+                for order in asked.orders
+                if (row := single.get(order.venue_order_id or "")) is not None
+                and row.client_order_id in (None, order.client_order_id)
+            ),
+        )
 
     def _closed_among(
         self, ours: Sequence[Order], venue_open: Sequence[VenueOrder], listings: Iterable[Listing]

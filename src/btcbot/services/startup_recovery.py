@@ -7,6 +7,8 @@ orders; so that whatever the balances already show, the trade list can explain.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from btcbot.decisions import booking
@@ -16,6 +18,7 @@ from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.money import plain
 from btcbot.domain.orders import OPEN, Order
 from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.venue import VenueOrder
 from btcbot.errors import InvariantBroken, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Metrics, StateStore
 from btcbot.services.accounting import AccountingService
@@ -34,6 +37,10 @@ class StartupRecoveryResult(msgspec.Struct, frozen=True, kw_only=True):
     observe_only_reasons: tuple[str, ...]
     #: Open orders of which this comparison knew; whatever was ordered since is not in `account`.
     orders_known: frozenset[str] = frozenset()
+    #: Open orders of the account as the venue listed them, foreign ones too.
+    venue_open: Sequence[VenueOrder] = ()
+    #: Client order ids of ours that the venue does not list as open and tells by their own id.
+    shown_by_id: frozenset[str] = frozenset()
 
     @property
     def observe_only_required(self) -> bool:
@@ -105,6 +112,8 @@ class StartupRecoveryService:
             trades_read_to_ms=read_to_ms,
             observe_only_reasons=tuple(reasons),
             orders_known=frozenset(order.client_order_id for order in self._store.orders(tuple(OPEN))),
+            venue_open=lifecycle.venue_open,
+            shown_by_id=lifecycle.shown_by_id,
         )
         self._last = None if reasons else result
         return result

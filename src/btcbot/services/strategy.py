@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
@@ -16,9 +17,13 @@ from btcbot.domain.intents import Intent, Side
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position
+from btcbot.domain.tuning import Tuning
+from btcbot.domain.universe import Watched
 from btcbot.errors import BtcbotError, StrategyFailed
 from btcbot.ports import SignalSource
 from btcbot.strategies.base import NO_BARS, NO_SIGNALS, Strategy, StrategyContext
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class StrategyService:
@@ -27,14 +32,12 @@ class StrategyService:
     def __init__(
         self,
         strategy: Strategy,
-        symbols: Sequence[str],
         quote_asset: str,
         cash_reserve: Decimal,
         signals: SignalSource | None = None,
     ) -> None:
         self._signals = signals
         self._strategy = strategy
-        self._symbols = tuple(symbols)
         self._quote_asset = quote_asset
         self._cash_reserve = cash_reserve
 
@@ -47,11 +50,16 @@ class StrategyService:
         positions: Mapping[str, Position],
         open_orders: Sequence[Order],
         taker_rate: Decimal,
+        universe: Watched,
         *,
         now_ms: int,
+        busy: frozenset[str],
+        cash_kept: Decimal = money.ZERO,
+        tuning: Tuning | None = None,
         may_read: bool = True,
     ) -> Sequence[Intent]:
-        """Raw intents of the strategy, most wanted first. `now_ms` is the venue's time.
+        """Raw intents of the strategy, most wanted first. `now_ms` is the venue's time, `busy` symbols have an order
+        that nothing may be wished beside, `cash_kept` may not be spent, beside the reserve.
 
         Raises StrategyFailed for a strategy that raises, or whose wishes are none. Without `may_read` the last known
         bars count, and nothing is asked of the venue.
@@ -64,16 +72,20 @@ class StrategyService:
                 raise StrategyFailed(f"a signal of {self._strategy.name} raised {_told(error)}") from error
         context = StrategyContext(
             cycle_id=cycle_id,
-            symbols=self._symbols,
+            symbols=universe.active,
             instruments=instruments,
             quotes=quotes,
             positions=positions,
-            spendable=max(account.free(self._quote_asset) - self._cash_reserve, money.ZERO),
-            symbols_with_open_orders=frozenset(order.symbol for order in open_orders),
+            spendable=max(account.free(self._quote_asset) - self._cash_reserve - cash_kept, money.ZERO),
+            symbols_with_open_orders=busy,
             taker_rate=taker_rate,
             now_ms=now_ms,
             bars=bars,
             signals=signals,
+            cash=account.total(self._quote_asset),
+            open_orders=open_orders,
+            winding_down=universe.winding_down if len(universe.watched) > len(universe.active) else _NONE,
+            tuning=tuning,
         )
         try:
             wishes = self._strategy.generate(context)

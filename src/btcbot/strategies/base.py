@@ -8,11 +8,14 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
+from btcbot.domain import money
 from btcbot.domain.bars import Bar
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.market import Quote
+from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position
+from btcbot.domain.tuning import Tuning
 
 NO_BARS: Final[Mapping[str, Bar]] = {}
 NO_SIGNALS: Final[Mapping[str, Mapping[str, float]]] = {}
@@ -25,6 +28,10 @@ class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
     busy and best left alone; `taker_rate` is a fraction, tax included. `bars` holds the last closed bar of each symbol
     and `signals`, by symbol and name, what was computed over the closed bars up to and including that one; both are
     empty for a strategy that asks for no signals, and a symbol of which one signal is not warm yet is in neither.
+
+    Where a profile looks after working orders itself, a symbol with one is not busy, `open_orders` shows them, and a
+    wish that equals a working order leaves it where it is. `cash` is the quote asset that is ours, locked or free.
+    `winding_down` are symbols that are held and may only be sold. `tuning` holds parameters that change during a run.
     """
 
     cycle_id: str
@@ -38,6 +45,10 @@ class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int = 0
     bars: Mapping[str, Bar] = NO_BARS
     signals: Mapping[str, Mapping[str, float]] = NO_SIGNALS
+    cash: Decimal = money.ZERO
+    open_orders: Sequence[Order] = ()
+    winding_down: frozenset[str] = frozenset()
+    tuning: Tuning | None = None
 
 
 class Strategy(Protocol):

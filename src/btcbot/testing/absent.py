@@ -22,15 +22,9 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ABSENT: Final[Mapping[str, Absent]] = {
-    "operator: degrade override and freeze": Absent(
-        why="there is one profile, and it knows neither", until=("btcbot.profiles:STAGE4", "btcbot.profiles:STAGE7")
-    ),
     "PostgreSQL: a lost connection, a lost lease, a failover": Absent(
         why="the books are in SQLite",
         until=("btcbot.adapters.store.postgres", "btcbot.adapters.store.postgresql", "btcbot.adapters.store.pg"),
-    ),
-    "candles: late, missing, revised, unreadable": Absent(
-        why="the strategies of a world ask for no signals", proved_by=("tests/unit/services/test_signals.py",)
     ),
     "public trades: late, missing, repeated": Absent(
         why="only paper reads them, and a world trades", proved_by=("tests/process/test_paper.py",)

@@ -10,8 +10,10 @@ How a cycle is lived is the world's business; here stands what comes after what,
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
+from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.orders import OPEN
 from btcbot.domain.reasons import TradingState
 from btcbot.testing.chance import beat_of
@@ -28,7 +30,10 @@ SECOND_LIFE_CYCLES: Final = 4
 LIMITS_SECONDS: Final = 61.0
 #: What two recoveries without any event may write: reports, and marks of time.
 _HEARTBEAT: Final = ("cycle_number", "marks", "nonce_mark_ms", "trades_cursor_ms", "self_check", "pnl_day",
-                     "pnl_day_start", "trading_state_reason")  # fmt: skip
+                     "pnl_day_start", "trading_state_reason", "alert_memory")  # fmt: skip
+#: And what overseers and universe keep of cycles as such: what each of them saw, and since when.
+_OVERSEEN: Final = ("degrade", "universe_state", "adaptation_state", "refusal_bars", "order_freeze_watch",
+                     "budget")  # fmt: skip
 _TABLES: Final = ("identity", "orders", "holds", "fills", "entries", "postings", "account_balances", "positions",
                   "verdicts", "discrepancies")  # fmt: skip
 _BEATS: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "beat")
@@ -36,6 +41,19 @@ _FEED: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "f
 #: After everything has healed, the feed serves every pair again within so many cycles: a connection that the venue
 #: refused a minute long, a snapshot, and a comparison. And after its connection broke once more, within so many.
 FEED_CYCLES_MAX: Final = 20
+#: And so many after nothing is out of the ordinary, trading is as free as it was: the longest cooldown, an override
+#: that still holds, and quiet cycles from the strictest level down.
+FREE_CYCLES_MAX: Final = 30
+#: And so many after that, no replacement is open: a new order of one may have been sent meanwhile, and has to go too.
+REPLACEMENTS_CYCLES_MAX: Final = 15
+
+
+def _weighed(name: str, value: str) -> tuple[str, str]:
+    """A named value without what quotes alone may move: the highest profit, by the marks of each cycle."""
+    if name != "results":
+        return name, value
+    told = json.loads(value)
+    return name, json.dumps({field: one for field, one in told.items() if not field.startswith("peak")})
 
 
 class Course:
@@ -89,15 +107,19 @@ class Course:
         rig.mend_disk()
         rig.stop.clear()
         rig.crash()
+        rig.kill_switch().path.unlink(missing_ok=True)
+        world.kill_since, world.is_kill_of_chain = None, False
         world.start()
         for order in rig.venue.working():
             if order.client_id not in world.checkers.ours:
                 rig.venue.cancel(order.id)  # other people go home too: nothing may trade while books are compared
         rig.venue.simulator.engine.settle_everything(rig.clock.true_ms())
+        world.look_for_a_halt()
         rig.strategy.is_muted = world.is_healing = True
         until_ms = rig.clock.true_ms() + round(HEAL_CYCLES_MAX * HEAL_SECONDS * 1_000)
         while rig.clock.true_ms() < until_ms:  # cycles that the feed brings forward take less time
             world.chance.cycle += 1
+            self._operator_clears()
             has_completed = world.live(HEAL_SECONDS)
             if (
                 has_completed
@@ -118,8 +140,44 @@ class Course:
             if world.seed % 2:
                 rig.venue.simulator.feed.strike("socket_aborted", rig.clock.true_ms())
                 self._feed_serves("after its connection broke")
+        if world.profile.is_overseen:
+            self._grows_free()
+            self._replacements_end()
         self._has_healed = True
         rig.strategy.is_muted = world.is_healing = False
+
+    def _operator_clears(self) -> None:
+        """Orders that nobody could explain are gone by now, or ours: a human has looked at them."""
+        world = self._world
+        if world.profile.is_overseen and world.rig.is_up and (keys := world.effects.frozen_keys()):
+            world.rig.ask("freeze_clear", orders=",".join(keys))
+
+    def _replacements_end(self) -> None:
+        """With no order left there is nothing to wait for: each has its new order, or the first cycle that plans gives
+        it up. One that its budget lets only observe plans nothing, and gives nothing up either."""
+        world = self._world
+        for _ in range(REPLACEMENTS_CYCLES_MAX):
+            rows = world.rig.disk.execute("SELECT value FROM named_values WHERE name = 'replacements'").fetchall()
+            if not rows or rows[0][0] in ("", "[]"):
+                return
+            world.chance.cycle += 1
+            world.live(HEAL_SECONDS)
+        if world.report is not None and world.report.outcome is CycleOutcome.COMPLETED:
+            raise Violated("I7", f"everything is at rest, and a replacement is still open: {rows[0][0]}")
+
+    def _grows_free(self) -> None:
+        """What anomalies narrowed is given back, a level at a time, once nothing is out of the ordinary any more."""
+        world, found = self._world, ""
+        for _ in range(FREE_CYCLES_MAX):
+            self._operator_clears()
+            rows = world.rig.disk.execute("SELECT value FROM named_values WHERE name = 'degrade'").fetchall()
+            machine = json.loads(rows[0][0])["machine"] if rows else {"level": 0}
+            if not machine["level"] and not machine.get("override") and not machine.get("is_frozen"):
+                return
+            found = f"level {machine['level']}: {machine.get('why')}; {machine.get('codes')}"
+            world.chance.cycle += 1
+            world.live(HEAL_SECONDS)
+        raise Violated("I26", f"still degraded after {FREE_CYCLES_MAX} clean cycles: {found}")
 
     def _feed_serves(self, when: str) -> None:
         """Every pair that has a market is quoted from the feed again, as the venue shows it."""
@@ -127,7 +185,10 @@ class Course:
         for _ in range(FEED_CYCLES_MAX):
             world.chance.cycle += 1
             world.live(HEAL_SECONDS)
-            report, pairs = world.report, {symbol: world.market.pair(symbol) for symbol in world.swarm.symbols}
+            watched = world.swarm.symbols
+            if world.profile.is_overseen and world.rig.is_up:  # it looks at those that it has chosen, and has
+                watched = world.rig.bot.services.universe.current().watched
+            report, pairs = world.report, {symbol: world.market.pair(symbol) for symbol in watched}
             wanted = {
                 symbol: (bid, ask)
                 for symbol, pair in pairs.items()
@@ -180,7 +241,9 @@ class Course:
         values = disk.execute("SELECT name, value FROM named_values").fetchall()
         # A process that lives on the feed alone observes until its books are compared.
         of_no_weight = (*_HEARTBEAT, "trading_state") if self._lives_on_feed else _HEARTBEAT
-        tables["named_values"] = sorted(row for row in values if row[0] not in of_no_weight)
+        if self._world.profile.is_overseen:
+            of_no_weight = (*of_no_weight, *_OVERSEEN)
+        tables["named_values"] = sorted(_weighed(*row) for row in values if row[0] not in of_no_weight)
         return tables
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -14,31 +14,21 @@ import msgspec
 from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.errors import BtcbotError, Refused
+from btcbot.testing.demo_stages import Shown, Staging, Stall, shown_by
 from btcbot.testing.judge import Judgement, is_settled, judge
 from btcbot.testing.rig import BotProcess, Credentials, Simulator, armed_settings, write_private, write_settings
 
-RECORDED_SYMBOLS: Final = ("ADATRY", "BNBTRY", "CHZTRY", "DOGETRY", "TRXTRY")
-SEEDED_SYMBOLS: Final = ("BTCTRY", "ETHTRY", "XRPTRY")
+#: Of a folder in which the demo knows no symbol, the first few.
 SYMBOLS_MAX: Final = 5
 SEEDED_CYCLES: Final = 45
 SETTLE_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.5
-CASH_TRY: Final = Decimal(20_000)
-CYCLE_SECONDS: Final = 2.0
-
-#: The demo's own settings; it prints them, because they are not the defaults.
-SETTINGS: Final[Mapping[str, str]] = {
-    "COOLDOWN_SECONDS": "2",
-    "TTL_SECONDS": "4",
-    "MAX_ORDERS_PER_CYCLE": "5",
-    "NOTIONAL_CAP_TRY_PER_CYCLE": "2500",
-    "SETTLE_HORIZON_SECONDS": "2",
-}
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`cycles` None: until the recorded bars end, or `SEEDED_CYCLES` of a seeded market."""
 
+    staging: Staging
     market: Path | None
     symbols: tuple[str, ...]
     cycles: int | None
@@ -62,26 +52,28 @@ class DemoFailed(BtcbotError):
     """The demo could not be played to its end."""
 
 
-def choose_symbols(market: Path | None, wanted: Sequence[str]) -> tuple[str, ...]:
+def choose_symbols(market: Path | None, wanted: Sequence[str], staging: Staging) -> tuple[str, ...]:
     """The symbols to trade: those asked for, else the ones that the demo knows of the folder, else its first ones."""
     if wanted:
         return tuple(wanted)
     if market is None:
-        return SEEDED_SYMBOLS
+        return staging.seeded
     if not market.is_dir():
         raise Refused(f"--market: {market} is no folder; give one of CSV files named by symbol, such as BTCTRY.csv")
     found = sorted(path.stem.upper() for path in market.glob("*.csv"))
     if not found:
         raise Refused(f"--market: {market} holds no CSV file; name each by its symbol, such as BTCTRY.csv")
-    known = [symbol for symbol in RECORDED_SYMBOLS if symbol in found]
+    known = [symbol for symbol in staging.recorded if symbol in found]
     return tuple(known or found[:SYMBOLS_MAX])
 
 
-def play(options: DemoOptions, watch: Callable[[DemoProgress], None]) -> Judgement:
-    """Play the demo; the judgement of its end. Raises Refused or DemoFailed with one line."""
+def play(options: DemoOptions, watch: Callable[[DemoProgress], None]) -> tuple[Judgement, Shown]:
+    """Play the demo; the judgement of its end, and what the profile's parts did. Raises Refused or DemoFailed with one
+    line."""
+    staging = options.staging
     options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     credentials = Credentials(options.folder)
-    accounts = write_private(options.folder / "accounts", credentials.account_line({"TRY": CASH_TRY}))
+    accounts = write_private(options.folder / "accounts", credentials.account_line({"TRY": staging.cash_try}))
     arguments = ["--accounts", str(accounts), "--speed", str(options.speed), "--seed", str(options.seed)]
     arguments += ["--symbols", ",".join(options.symbols), "--at-end", "hold"]
     if options.market is not None:
@@ -91,10 +83,16 @@ def play(options: DemoOptions, watch: Callable[[DemoProgress], None]) -> Judgeme
         env_file = write_settings(
             options.folder / "demo.env",
             armed_settings(
-                credentials, venue.rest_url, database, options.symbols, BTCTURK_WS_URL=venue.ws_url, **SETTINGS
+                credentials,
+                venue.rest_url,
+                database,
+                options.symbols,
+                BTCTURK_WS_URL=venue.ws_url,
+                BTCTURK_GRAPH_URL=venue.graph_url,
+                **staging.settings,
             ),
         )
-        with BotProcess(options.folder, env_file, CYCLE_SECONDS) as bot:
+        with BotProcess(options.folder, env_file, staging.cycle_seconds, command=staging.command) as bot:
             store = _first_books(database, bot)
             try:
                 _trade(options, venue, bot, store, watch)
@@ -108,7 +106,8 @@ def play(options: DemoOptions, watch: Callable[[DemoProgress], None]) -> Judgeme
         state = venue.state(key=credentials.key)
         with_books = SqliteStore.open(database, read_only=True)
         try:
-            return judge(with_books, state["accounts"][credentials.key], bids_of(state))
+            judgement = judge(with_books, state["accounts"][credentials.key], bids_of(state))
+            return judgement, shown_by(with_books, len(judgement.symbols))
         finally:
             with_books.close()
             shutil.rmtree(options.folder / "accounts", ignore_errors=True)
@@ -146,6 +145,7 @@ def _trade(
     watch: Callable[[DemoProgress], None],
 ) -> None:
     cycles_max = options.cycles or (SEEDED_CYCLES if options.market is None else None)
+    stall = _Stalling(options.staging.stall, venue)
     while True:
         if bot.status() is not None:
             raise DemoFailed(f"the bot ended with status {bot.status()}: {bot.last_lines()}")
@@ -156,9 +156,37 @@ def _trade(
         else:
             share, over = market["bar"] / max(market["bars"], 1), bool(market["ended"])
         watch(_progress("trading", min(share, 1.0), store))
+        stall.look(share)
         if over:
+            stall.end()
             return
         time.sleep(POLL_SECONDS)
+
+
+class _Stalling:
+    """Breaks the live feed once, and mends it, as the staging says."""
+
+    def __init__(self, stall: Stall | None, venue: Simulator) -> None:
+        self._stall = stall
+        self._venue = venue
+        self._until: float | None = None
+
+    def look(self, share: float) -> None:
+        """The demo has come so far."""
+        if self._stall is None:
+            return
+        if self._until is None and share >= self._stall.at_share:
+            self._until = time.monotonic() + self._stall.seconds
+            self._venue.control("/faults", kind="connect_refused", count=1_000)
+            self._venue.control("/feed", kind="socket_aborted")
+        elif self._until is not None and time.monotonic() >= self._until:
+            self.end()
+
+    def end(self) -> None:
+        """Let connections through again, for good."""
+        if self._stall is not None and self._until is not None:
+            self._venue.clear_faults()
+            self._stall = None
 
 
 def _settle(bot: BotProcess, store: SqliteStore, database: Path, watch: Callable[[DemoProgress], None]) -> None:

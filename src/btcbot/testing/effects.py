@@ -6,19 +6,16 @@ for some cycles ends in `end_due`, or in `end_all` when the world heals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from btcbot.domain import money
 from btcbot.errors import StoreFailed
 from btcbot.testing.bodies import Numbers
-from btcbot.testing.faults import Firing
 from btcbot.testing.points import Crash
+from btcbot.testing.profile_effects import ProfileEffects
 from btcbot.testing.swarm import CHOICES, LIMITED, limits_of
-from btcturk_sim.faults import FaultRule
 from btcturk_sim.operations import Rules
-from btcturk_sim.pair import Pair
 
 if TYPE_CHECKING:
     from btcbot.testing.world import World
@@ -27,55 +24,21 @@ if TYPE_CHECKING:
 JUMP_BPS_MIN: Final = 300
 #: How far from the market an order rests that somebody places by hand, in per cent.
 RESTS_PERCENT: Final = 3
+#: For how many cycles the operator thinks about a kill file that the bot has made.
+CHAIN_CYCLES: Final = 3
 #: What the list of pairs says of one that takes cancellations only; nobody knows what it would say.
 _STATUSES: Final = ("TRADING", "CANCEL_ONLY")
 
 
-class Effects:
+class Effects(ProfileEffects):
     def __init__(self, world: World) -> None:
-        self._world = world
-        self._rig = world.rig
-        self._chance = world.chance
-        #: What lasts: the cycle before which it ends, and how.
-        self._until: dict[str, tuple[int, Callable[[], None]]] = {}
+        super().__init__(world)
         self._drift_ms = 0
 
-    def strike(self, firing: Firing) -> bool:
-        """Whether it made a difference."""
-        effect: Callable[[Numbers], bool] = getattr(self, firing.fault)
-        return effect(firing.numbers)
-
-    # -- what lasts ------------------------------------------------------------------------------------------------
-
-    def _lasts(self, name: str, cycles: int, end: Callable[[], None]) -> None:
-        self._until[name] = self._chance.cycle + cycles, end
-
     def end_due(self) -> None:
-        """A cycle is about to begin: what has lasted long enough ends."""
         if self._drift_ms:
             self._rig.clock.step(self._drift_ms / 1_000)
-        for name, (due, end) in list(self._until.items()):
-            if self._chance.cycle >= due:
-                del self._until[name]
-                end()
-
-    def end_all(self) -> None:
-        for _, end in self._until.values():
-            end()
-        self._until.clear()
-
-    def _rule_lasts(self, name: str, cycles: int, kind: str, **options: Any) -> bool:
-        """A rule of the venue that holds for some cycles, once at a time."""
-        if name in self._until:
-            return False
-        faults = self._rig.venue.simulator.faults
-        rule: FaultRule = faults.add(kind, **options)
-
-        def end() -> None:
-            faults.remove(rule.id)
-
-        self._lasts(name, cycles, end)
-        return True
+        super().end_due()
 
     # -- network and venue -----------------------------------------------------------------------------------------
 
@@ -228,15 +191,19 @@ class Effects:
 
     def kill_flip(self, numbers: Numbers) -> bool:
         world = self._world
-        if world.kill_since is not None:
+        if world.kill_since is not None or self._rig.kill_switch().path.exists():
             return False
         self._rig.kill_switch().path.touch()
         world.kill_since = world.points_passed
         self._lasts("kill", numbers[0], self._kill_off)
         return True
 
+    def lets_kill_file_go(self) -> None:
+        """What the kill chain turned on, the operator turns off, where it does not do so itself."""
+        self._lasts("chain", CHAIN_CYCLES, self._kill_off)
+
     def _kill_off(self) -> None:
-        self._world.kill_since = None
+        self._world.kill_since, self._world.is_kill_of_chain = None, False
         self._rig.kill_switch().path.unlink(missing_ok=True)
 
     def safe_mode(self, numbers: Numbers) -> bool:
@@ -259,6 +226,7 @@ class Effects:
         if environment[name] == value:
             return False
         self._rig.crash()
+        self._world.has_new_limits = True
         environment[name] = value
         self._world.limits = limits_of(environment)
         return True
@@ -339,21 +307,6 @@ class Effects:
             rig.crash()
         return True
 
-    def _managed(self, act: Callable[[], object]) -> bool:
-        """Whether the venue let somebody do it."""
-        try:
-            act()
-        except AssertionError:
-            return False
-        return True
-
     def _resting(self, which: int) -> Any:
         resting = [order for order in self._world.our_working() if order.resting]
         return resting[which % len(resting)] if resting else None
-
-    def _pair(self, symbol: str) -> Pair:
-        return self._world.market.pair(symbol)
-
-    def _symbol(self, number: int) -> str:
-        symbols = self._world.swarm.symbols
-        return symbols[number % len(symbols)]

@@ -13,12 +13,13 @@ and why.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from random import Random
 from typing import Final, Literal
 
 import msgspec
 
-from btcbot.testing import bodies
+from btcbot.testing import bodies, candles
 from btcbot.testing.bodies import Numbers, Remake
 
 Site = Literal["wire", "point", "beat", "feed"]
@@ -34,6 +35,7 @@ TRADES: Final = "GET /api/v1/users/transactions/trade"
 BOOK: Final = "GET /api/v2/orderbook"
 SUBMIT: Final = "POST /api/v1/order"
 CANCEL: Final = "DELETE /api/v1/order"
+CHARTS: Final = "GET /v1/klines/history"
 
 
 class Firing(msgspec.Struct, frozen=True):
@@ -50,6 +52,15 @@ class Firing(msgspec.Struct, frozen=True):
         return f"cycle {self.cycle}: {self.place} #{self.nth}: {self.fault}{drawn}"
 
 
+class Knowing(StrEnum):
+    """Which worlds know a fault."""
+
+    EVERY = "every"
+    OVERSEEN = "overseen"  # those whose profile watches over the run
+    ADAPTIVE = "adaptive"  # those whose parameters may change
+    CHARTS = "charts"  # those whose bot reads candles
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """`ppm` is the range of its rate for one occasion, in parts per million; `at` says which places know it."""
 
@@ -64,6 +75,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule | None = None
     #: Where the bot gets another body in place of the venue's.
     remake: Remake | None = None
+    knowing: Knowing = Knowing.EVERY
 
 
 def anywhere(place: str) -> bool:
@@ -104,8 +116,10 @@ def _wire(
     draw: Callable[[Random], Numbers] = nothing,
     rule: Rule | None = None,
     remake: Remake | None = None,
+    knowing: Knowing = Knowing.EVERY,
 ) -> Fault:
-    return Fault(name=name, group=group, what=what, site="wire", ppm=ppm, at=at, draw=draw, rule=rule, remake=remake)
+    return Fault(name=name, group=group, what=what, site="wire", ppm=ppm, at=at, draw=draw, rule=rule, remake=remake,
+                 knowing=knowing)  # fmt: skip
 
 
 def _point(
@@ -119,8 +133,15 @@ def _point(
     return Fault(name=name, group=group, what=what, site="point", ppm=ppm, at=at, draw=draw)
 
 
-def _beat(name: str, group: str, what: str, ppm: tuple[int, int], draw: Callable[[Random], Numbers] = nothing) -> Fault:
-    return Fault(name=name, group=group, what=what, site="beat", ppm=ppm, at=anywhere, draw=draw)
+def _beat(
+    name: str,
+    group: str,
+    what: str,
+    ppm: tuple[int, int],
+    draw: Callable[[Random], Numbers] = nothing,
+    knowing: Knowing = Knowing.EVERY,
+) -> Fault:
+    return Fault(name=name, group=group, what=what, site="beat", ppm=ppm, at=anywhere, draw=draw, knowing=knowing)
 
 
 def _feed(name: str, what: str, *ranges: tuple[int, int], ppm: tuple[int, int] | None = None) -> Fault:
@@ -361,8 +382,38 @@ _FEED: Final = (
     _feed("feed_login_lost", "the login ends on a connection that lives, with a word or without", (0, 1)),
 )  # fmt: skip
 
+_OFTEN: Final = (25_000, 120_000)
+_PROFILES: Final = (
+    _beat("degrade_override", "profiles", "the operator puts a degrade level in force, for 5 to 60 seconds", _CYCLE,
+          between((0, 2), (5, 60)), Knowing.OVERSEEN),
+    _beat("degrade_clear", "profiles", "the operator clears the degrade level", _OFTEN, nothing, Knowing.OVERSEEN),
+    _beat("freeze_clear", "profiles", "the operator clears a freeze, having seen all that froze or less",
+          (80_000, 300_000), between((0, 1)), Knowing.OVERSEEN),
+    _beat("other_book_order", "profiles", "a bot with another database and the same key has an order resting", _OFTEN,
+          between((0, 1), (0, 999), (1, 200), (2, 9)), Knowing.OVERSEEN),
+    _beat("strategy_raises", "profiles", "the strategy raises, for one to four cycles", _CYCLE, between((1, 4)),
+          Knowing.OVERSEEN),
+    _beat("symbol_refused", "profiles", "the venue refuses all new orders of a pair, for three to eight cycles",
+          _CYCLE, between((0, 999), (3, 8)), Knowing.OVERSEEN),
+    _beat("params_reset", "profiles",
+          "the operator resets adapted parameters: refused while the bot runs, done when it is stopped", _OFTEN,
+          nothing, Knowing.ADAPTIVE),
+)  # fmt: skip
+
+_CANDLES: Final = (
+    _wire("candles_late", "candles", "the newest candles are not told yet", _READING, only(CHARTS), between((1, 4)),
+          remake=candles.late, knowing=Knowing.CHARTS),
+    _wire("candles_missing", "candles", "candles in the middle are missing", _READING, only(CHARTS), _SPOT,
+          remake=candles.missing, knowing=Knowing.CHARTS),
+    _wire("candles_revised", "candles", "a candle is told otherwise than before", _READING, only(CHARTS), _SPOT,
+          remake=candles.revised, knowing=Knowing.CHARTS),
+    _wire("candles_unreadable", "candles", "candles that cannot be: a column too short, a high below the low, out of "
+          "order, no numbers", _READING, only(CHARTS), between((0, 3), (0, 999)), remake=candles.unreadable,
+          knowing=Knowing.CHARTS),
+)  # fmt: skip
+
 FAULTS: Final[Mapping[str, Fault]] = {
     fault.name: fault
-    for group in (_SENDING, _ANSWERS, _READS, _ORDERS, _TIME, _DISK, _PROCESS, _OPERATOR, _FEED)
+    for group in (_SENDING, _ANSWERS, _READS, _ORDERS, _TIME, _DISK, _PROCESS, _OPERATOR, _FEED, _PROFILES, _CANDLES)
     for fault in group
 }

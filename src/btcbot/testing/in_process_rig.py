@@ -37,14 +37,18 @@ from btcbot.domain.intents import Side
 from btcbot.domain.orders import OPEN, Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
+from btcbot.domain.scan import ScanRow
 from btcbot.loop import Pause, pause
-from btcbot.ports import Log, Metrics
+from btcbot.ports import Log, MarketScanner, Metrics
+from btcbot.profiles import RUN, Profile
 from btcbot.services.operator import Answer, Request
-from btcbot.strategies.base import Strategy
+from btcbot.services.universe import SelectingUniverse
+from btcbot.strategies.base import Strategy, UsesSignals
 from btcbot.testing import at_rest
 from btcbot.testing.in_process_feed import InProcessFeed, Plug
 from btcbot.testing.manual_clock import ManualClock
 from btcbot.testing.points import Crash, Points
+from btcbot.testing.profiles_played import WithSignals
 from btcbot.testing.scripted_strategy import ScriptedStrategy
 from btcbot.testing.staged_store import StagedStore
 from btcbot.testing.venue import Venue, armed_environment
@@ -73,6 +77,21 @@ class ListLog:
         return [fields for event, fields in self.lines if event == name]
 
 
+class _Looking:
+    """A scanner that lets its rig know while it looks: who watches the wire cannot tell its requests from others."""
+
+    def __init__(self, rig: Rig, scanner: MarketScanner) -> None:
+        self._rig = rig
+        self._scanner = scanner
+
+    def scan(self, symbols: Sequence[str], now_ms: int) -> Mapping[str, ScanRow]:
+        self._rig.is_looking = True
+        try:
+            return self._scanner.scan(symbols, now_ms)
+        finally:
+            self._rig.is_looking = False
+
+
 class Rig:
     """One bot (or, one after the other, its successors) and one venue. `close` it at the end."""
 
@@ -95,6 +114,7 @@ class Rig:
         metrics: Metrics | None = None,
         has_feed: bool = False,
         feed_plug: Plug | None = None,
+        profile: Profile | None = None,
         **settings: str,
     ) -> None:
         """`strategy` None lets the story's `wish`es be the strategy; `settings` are by environment name.
@@ -103,6 +123,7 @@ class Rig:
         venue's live feed in, as `feed_plug` says; without it quotes are of REST.
         """
         self.folder = folder
+        self.profile = profile or RUN
         self.clock = ManualClock()
         self.points = Points()
         self.log = ListLog()
@@ -113,6 +134,8 @@ class Rig:
         self._opened: StagedStore | None = None
         self._settings: dict[tuple[tuple[str, str], ...], Settings] = {}
         self.stop = threading.Event()
+        #: Whether the bot looks over the market just now, for symbols to choose.
+        self.is_looking = False
         self.symbols = tuple(symbols)
         self.database = folder / "books.db"
         self.cycle_seconds = cycle_seconds
@@ -184,19 +207,23 @@ class Rig:
         if environment not in self._settings:
             self._settings[environment] = load_settings(self.environment, default_env_file=None).settings
         read = self._settings[environment]
+        wisher: Strategy = self.strategy
         if self._make_strategy is not None:
             self.strategy.inner = self._make_strategy(read)
+            if isinstance(self.strategy.inner, UsesSignals):
+                wisher = WithSignals(self.strategy, self.strategy.inner)
         self.feed = self._plug_in(read) if self._has_feed else None
         try:
             self._bot = bootstrap.build(
                 read,
                 stop=self.stop,
+                profile=self.profile,
                 metrics=self._metrics,
                 log=self._told_log,
                 clock=self.clock,
                 transport=self.venue.transport,
                 open_store=self._open_store,
-                strategy=self.strategy,
+                strategy=wisher,
                 feed=self.feed,
             )
         except BaseException:
@@ -204,6 +231,9 @@ class Rig:
                 self.feed.close()
                 self.feed = None
             raise
+        universe = self._bot.services.universe
+        if isinstance(universe, SelectingUniverse):
+            universe._scanner = _Looking(self, universe._scanner)
 
     def _plug_in(self, read: Settings) -> InProcessFeed:
         """A feed for this life."""

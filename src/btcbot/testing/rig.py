@@ -178,7 +178,7 @@ class Simulator(Process):
 
 
 class BotProcess(Process):
-    """`btcbot run --loop` with an env file of its own, or the same on a stage (see `staged_run`).
+    """`btcbot run --loop` with an env file of its own, or the same on a stage (see `staged_run`), or another profile.
 
     `started_ms` is the Unix time in milliseconds at which it was started.
     """
@@ -192,10 +192,11 @@ class BotProcess(Process):
         log_name: str = "btcbot.log",
         stage: str | None = None,
         environment: Mapping[str, str] | None = None,
+        command: str = "run",
     ) -> None:
-        """`stage` is a `staged_run.Stage` as JSON; `environment` is added to the bare one."""
+        """`stage` is a `staged_run.Stage` as JSON; `environment` is added to the bare one; `command` the profile's."""
         program = ["-m", "btcbot"] if stage is None else ["-m", "btcbot.testing.staged_run", stage]
-        loop = ["run", "--loop", "--cycle-seconds", str(cycle_seconds), "--env-file", str(env_file)]
+        loop = [command, "--loop", "--cycle-seconds", str(cycle_seconds), "--env-file", str(env_file)]
         self.started_ms = time.time_ns() // 1_000_000
         self._read_to = 0
         super().__init__(

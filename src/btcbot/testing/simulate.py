@@ -32,7 +32,10 @@ class Tally(msgspec.Struct, kw_only=True):
     seeds: int = 0
     violations: int = 0
     faults: Counter[str] = msgspec.field(default_factory=Counter)
+    #: Worlds by the profile that they were played with.
+    profiles: Counter[str] = msgspec.field(default_factory=Counter)
     crashes: int = 0
+    crashed_in: Counter[str] = msgspec.field(default_factory=Counter)
     submits: int = 0
     fills: int = 0
     instruments: int = 0
@@ -52,7 +55,9 @@ class Tally(msgspec.Struct, kw_only=True):
         self._first_hash = self._first_hash or story.trace_sha256
         self.seeds += 1
         self.faults.update(story.faults)
+        self.profiles[story.profile] += 1
         self.crashes += story.crashes
+        self.crashed_in.update(story.crashed_in)
         self.submits += story.submits
         self.fills += story.fills
         self.instruments += story.instruments
@@ -94,6 +99,7 @@ class Tally(msgspec.Struct, kw_only=True):
         return {
             "seeds": self.seeds,
             "violations": self.violations,
+            "profiles": dict(sorted(self.profiles.items())),
             "faults": dict(sorted(self.faults.items())),
             "crashes": self.crashes,
             "submits": self.submits,

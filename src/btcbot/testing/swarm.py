@@ -16,8 +16,10 @@ import msgspec
 
 from btcbot.domain import money
 from btcbot.domain.intents import Intent, Side
-from btcbot.strategies.base import Strategy, StrategyContext
-from btcbot.testing.faults import FAULTS
+from btcbot.profiles import RUN, Profile
+from btcbot.strategies.base import Signal, Strategy, StrategyContext, UsesSignals
+from btcbot.testing.faults import FAULTS, Knowing
+from btcbot.testing.profiles_played import LONGER_PERCENT, PLAYED, draw_beside, draw_profile
 from btcturk_sim.auth import NonceRule
 from btcturk_sim.book import BookOptions
 from btcturk_sim.engine import EngineOptions
@@ -57,6 +59,8 @@ FEED_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 FEED_LEVELS: Final = 5
 #: What a restart finds is the heart of it: crashes belong to more worlds than any other fault.
 CRASH_SHARE_MIN: Final = 0.6
+#: And what only some profiles know, to more of their worlds than other faults.
+KNOWING_SHARE_MIN: Final = 0.4
 #: Those that an operator changes from one life of the process to the next.
 LIMITED: Final = tuple(CHOICES)
 
@@ -102,7 +106,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     cycles: int
     cycle_seconds: float
     restart_seconds: float  # until a process that ended is started again, at most
-    wishes: str  # random, profit_v1 or both
+    wishes: str  # random; those of a strategy: profit_v1, or the one of profile and settings; or both in turns
     nonce: NonceRule
     engine: EngineOptions
     skew_ms: int
@@ -112,10 +116,13 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     trades_max: int  # rows of a trade list at most
     rates: Mapping[str, int]  # ppm of each fault that this world knows
     feed: FeedSwarm | None = None
+    #: A story that was kept before there were others is one of `run`.
+    profile: str = RUN.name
 
     def described(self) -> str:
+        profile = "" if self.profile == RUN.name else f"{self.profile} "
         return (
-            f"{','.join(self.symbols)} {self.wishes} {self.cycles}x{self.cycle_seconds:g}s {self.nonce.value} "
+            f"{profile}{','.join(self.symbols)} {self.wishes} {self.cycles}x{self.cycle_seconds:g}s {self.nonce.value} "
             f"skew {self.skew_ms} pages {self.trades_max} lag {self.lag_ms_max} "
             f"{dict(sorted(self.settings.items()))} {len(self.rates)} faults{'' if self.feed is None else ' feed'}"
         )
@@ -134,8 +141,8 @@ def limits_of(settings: Mapping[str, str]) -> Limits:
     )
 
 
-def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
-    """The world of a seed, with only these faults."""
+def draw_swarm(seed: int, cycles: int | None, names: Collection[str], profile: str | None = None) -> Swarm:
+    """The world of a seed, with only these faults. `profile` None is drawn as well."""
     random = Random(f"{seed}/swarm")  # noqa: S311 (no secret)
     pairs = len(PRICES) if random.randrange(100) < ALL_PAIRS_PERCENT else random.choice((2, 2, 3))
     symbols = tuple(sorted(random.sample(sorted(PRICES), pairs)))
@@ -153,7 +160,7 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
     mildness = random.choice((1, 1, 2, 3))
     rates = {}
     for name, fault in FAULTS.items():
-        if fault.site == "feed":
+        if fault.site == "feed" or fault.knowing is not Knowing.EVERY:
             continue
         least = CRASH_SHARE_MIN if name == "crash" else 0.0
         is_in, ppm = random.random() < max(share, least), random.randint(*fault.ppm)
@@ -165,7 +172,7 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
         engine = replace(engine, book=replace(engine.book, levels=FEED_LEVELS))
         if pairs == len(PRICES):
             settings["BOOK_CHECK_SECONDS"] = "60"  # a shorter time asks for more comparisons than are allowed
-    return Swarm(
+    swarm = Swarm(
         symbols=symbols,
         settings=settings,
         balances={"TRY": str(random.choice((2_500, 6_000, 20_000))), symbols[0].removesuffix("TRY"): "0.003"},
@@ -183,6 +190,45 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str]) -> Swarm:
         trades_max=max(random.choice(PAGES_MAX), 12 if feed is None else 30),
         rates=rates,
         feed=feed,
+    )
+    return _with_profile(seed, swarm, PLAYED[profile or draw_profile(seed)], share, mildness, names,
+                         has_length=cycles is not None)  # fmt: skip
+
+
+def _with_profile(
+    seed: int,
+    swarm: Swarm,
+    profile: Profile,
+    share: float,
+    mildness: int,
+    names: Collection[str],
+    *,
+    has_length: bool,
+) -> Swarm:
+    """The same world, played with this profile; with settings and rates of its own."""
+    settings = dict(swarm.settings)
+    wishes = draw_beside(seed, profile, settings)
+    known = {
+        Knowing.OVERSEEN: profile.is_overseen,
+        Knowing.ADAPTIVE: profile.adapts,
+        Knowing.CHARTS: "BTCTURK_GRAPH_URL" in settings,
+    }
+    random = Random(f"{seed}/profile faults")  # noqa: S311 (no secret)
+    rates = dict(swarm.rates)
+    for name, fault in FAULTS.items():
+        if fault.knowing is not Knowing.EVERY:
+            # They have few worlds to strike in, and fewer places than others: they are more often in.
+            is_in, ppm = random.random() < max(share, KNOWING_SHARE_MIN), random.randint(*fault.ppm)
+            if is_in and name in names and known[fault.knowing]:
+                rates[name] = max(ppm // mildness, 1)
+    is_longer = profile.is_overseen and not has_length
+    return msgspec.structs.replace(
+        swarm,
+        profile=profile.name,
+        settings=settings,
+        rates=rates,
+        wishes=wishes or swarm.wishes,
+        cycles=swarm.cycles * LONGER_PERCENT // 100 if is_longer else swarm.cycles,
     )
 
 
@@ -262,6 +308,11 @@ class RandomWishes:
         return wishes
 
 
+def both_wishes(now: Now, one: Strategy, other: Strategy) -> Strategy:
+    """Takes turns; asks for the signals that the other one asks for."""
+    return BothWithSignals(now, one, other) if isinstance(other, UsesSignals) else BothWishes(now, one, other)
+
+
 class BothWishes:
     """Takes turns."""
 
@@ -273,3 +324,12 @@ class BothWishes:
 
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
         return self._parts[self._now.cycle % 2].generate(context)
+
+
+class BothWithSignals(BothWishes):
+    """Takes turns, and the other one asks for signals."""
+
+    def signals(self) -> Mapping[str, Signal]:
+        other = self._parts[1]
+        assert isinstance(other, UsesSignals), "made for such a one"
+        return other.signals()

@@ -27,6 +27,7 @@ from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import TradingState
 from btcbot.errors import Refused
+from btcbot.profiles import RUN
 from btcbot.services.accounting import set_trading_state
 from btcbot.strategies.base import Strategy
 from btcbot.testing.checkers import Checkers, Violated
@@ -112,6 +113,7 @@ class Watched:
             feed_plug=None,
             log=NoLog(),
             metrics=NullMetrics(),
+            profile=RUN,
             **settings,
         )
         self.checkers = Checkers(self)

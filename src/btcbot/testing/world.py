@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -30,10 +30,10 @@ from btcbot.adapters.metrics import NullMetrics
 from btcbot.config.settings import Settings
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.feed import Wake
-from btcbot.domain.reasons import ReasonCode
-from btcbot.errors import StoreFailed
-from btcbot.profiles import RUN
-from btcbot.strategies.base import Strategy
+from btcbot.domain.intents import Intent
+from btcbot.domain.reasons import ReasonCode, TradingState
+from btcbot.errors import Refused, StoreFailed
+from btcbot.strategies.base import Strategy, StrategyContext, UsesSignals
 from btcbot.testing.chance import AT_START, NOT_STARTED, Chance, Concern, place_of
 from btcbot.testing.checkers import Checkers, Violated
 from btcbot.testing.checkers.feed_eye import FeedEye
@@ -46,9 +46,11 @@ from btcbot.testing.in_process_rig import Rig
 from btcbot.testing.manual_clock import EPOCH_MS
 from btcbot.testing.moving_market import RULES_AGE_MS, MovingMarket
 from btcbot.testing.on_the_way import OnTheWay
+from btcbot.testing.past import give_past
 from btcbot.testing.points import Crash
+from btcbot.testing.profiles_played import PLAYED, KeepsOrders, WithSignals, keeps_orders
 from btcbot.testing.stage import NoLog, fast_folder, prepared_image, trades_told_at_once
-from btcbot.testing.swarm import PRICES, BothWishes, RandomWishes, Swarm, draw_swarm, limits_of
+from btcbot.testing.swarm import PRICES, RandomWishes, Swarm, both_wishes, draw_swarm, limits_of
 from btcturk_sim.accounts import Transfer
 from btcturk_sim.instruments import FIAT
 
@@ -59,9 +61,11 @@ class Story(msgspec.Struct, kw_only=True):
     seed: int
     violation: tuple[str, str] | None
     swarm: Swarm
+    profile: str
     fired: list[Firing]
     faults: Counter[str]
     crashes: int
+    crashed_in: Counter[str]  # named values that a unit wrote at whose commit the process ended
     submits: int
     fills: int
     instruments: int  # pairs that an order was sent for
@@ -74,10 +78,34 @@ class Story(msgspec.Struct, kw_only=True):
     cpu_s: float = 0.0  # what it took, where somebody measured
 
 
+#: How reasons of a report begin that overseers gave, and gates; of a single pair, after its name.
+_OF_OVERSEERS: Final = ("narrowed:", "budget:", "capital:", "barred:", "gate_closed:")
+#: At these it is known too whether the kill chain has turned its switch in the unit that closes a cycle.
+_AT_A_COMMIT: Final = ("before commit", "after commit")
+
+
+class Moody:
+    """The strategy of a world that is overseen: sometimes it raises."""
+
+    def __init__(self, world: World, inner: Strategy) -> None:
+        self._world = world
+        self._inner = inner
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        if self._world.has_bad_strategy:
+            raise RuntimeError("the strategy has a bad day")
+        return self._inner.generate(context)
+
+
 class World:
     """`run` it once. `script` replays firings in place of chance; `only` leaves these faults in the swarm.
 
-    `swarm` None draws it from the seed; a story that is kept brings its own, whatever is drawn today.
+    `swarm` None draws it from the seed, and the profile too where `profile` names none; a story that is kept brings its
+    own, whatever is drawn today.
     """
 
     def __init__(
@@ -88,16 +116,21 @@ class World:
         only: Collection[str] | None = None,
         script: Sequence[Firing] | None = None,
         swarm: Swarm | None = None,
+        profile: str | None = None,
     ) -> None:
         self.seed = seed
-        self.swarm = swarm or draw_swarm(seed, cycles, frozenset(FAULTS) if only is None else frozenset(only))
+        names = frozenset(FAULTS) if only is None else frozenset(only)
+        self.swarm = swarm or draw_swarm(seed, cycles, names, profile)
+        self.profile = PLAYED[self.swarm.profile]
         self.chance = Chance(seed, self.swarm.rates, script)
         self.trace: list[str] = [f"seed {seed} {self.swarm.described()}"]
         self.comparisons = 0
         self.is_stormy = self.is_healing = False
         self.paused_ms = 0
         self.kill_since: int | None = None
+        self.is_kill_of_chain = self.has_bad_strategy = self.has_new_limits = False
         self.points_passed = 0
+        self.crashed_in: Counter[str] = Counter()
         self.safe_mode_left = 0
         self.woken_cycles = 0
         self.skew_ms = self.swarm.skew_ms
@@ -146,22 +179,26 @@ class World:
             feed_plug=None
             if feed is None
             else Plug(options=feed.options, listener=self.eye, watches_pongs=feed.watches_pongs),
+            profile=self.profile,
             **swarm.settings,
         )
+        if "BTCTURK_GRAPH_URL" in swarm.settings:
+            give_past(rig.venue.simulator.engine, self.seed, rig.clock.true_ms(), swarm.volatility_bps)
         if feed is not None:
             rig.gap_seconds = float(limits.cycle_seconds_min(len(swarm.symbols)))
             rig.wake_seconds = int(swarm.settings["FEED_WAKE_MS"]) / 1_000
         return rig
 
     def _strategy(self, settings: Settings) -> Strategy:
-        profit = bootstrap.strategy_of(RUN, settings)
-        match self.swarm.wishes:
-            case "random":
-                return RandomWishes(self)
-            case "profit_v1":
-                return profit
-            case _:
-                return BothWishes(self, RandomWishes(self), profit)
+        strategy, wishes = bootstrap.strategy_of(self.profile, settings), self.swarm.wishes
+        chance: Strategy = RandomWishes(self)
+        if keeps_orders(self.profile):
+            chance = KeepsOrders(self.seed, chance)
+        wisher = chance if wishes == "random" else both_wishes(self, chance, strategy) if wishes == "both" else strategy
+        if not self.profile.is_overseen:
+            return wisher
+        moody = Moody(self, wisher)
+        return WithSignals(moody, wisher) if isinstance(wisher, UsesSignals) else moody
 
     @property
     def cycle(self) -> int:
@@ -188,9 +225,11 @@ class World:
             seed=self.seed,
             violation=violation,
             swarm=self.swarm,
+            profile=self.profile.name,
             fired=self.chance.fired,
             faults=self.chance.counts,
             crashes=self.chance.counts["crash"],
+            crashed_in=self.crashed_in,
             submits=sum(self.rig.venue.transport.posts.values()),
             fills=len(self.checkers.fills),
             instruments=len(self.on_the_way.pairs),
@@ -216,12 +255,20 @@ class World:
                 self.start()
             self.report = report = rig.bot.run_cycle()
             self._tell_report("", report)
-            has_completed = report.outcome is CycleOutcome.COMPLETED
+            has_completed = report.outcome is CycleOutcome.COMPLETED or self._only_narrowed(report)
             is_in_trouble = any(reason.startswith(ReasonCode.VENUE_UNAVAILABLE.value) for reason in report.reasons)
         rig.disk_is_full = rig.disk_is_busy = rig.disk_has_error = rig.disk_error_comes_late = False
         self._pause(rig.cycle_seconds if seconds is None else seconds, is_in_trouble=is_in_trouble)
         self.checkers.cycle_ended()
         return has_completed
+
+    @staticmethod
+    def _only_narrowed(report: CycleReport) -> bool:
+        """It read all that it wanted to read, and its overseers let it order nothing."""
+        return report.outcome is CycleOutcome.OBSERVE_ONLY and all(
+            reason.startswith(_OF_OVERSEERS) or reason.partition(": ")[2].startswith(_OF_OVERSEERS)
+            for reason in report.reasons
+        )
 
     @contextmanager
     def _life(self) -> Iterator[None]:
@@ -278,7 +325,22 @@ class World:
     def start(self) -> None:
         self._restarted_at_ms = self.rig.clock.true_ms()
         self.checkers.new_life()
-        self.rig.start()
+        try:
+            self.rig.start()
+        except Refused as refused:
+            # What was adapted from other limits is not what the new ones mean: the operator is told, and resets.
+            if not self.has_new_limits or "params reset" not in str(refused):
+                raise
+            self.tell("refused: the parameters are those of other settings")
+            self.effects.reset_parameters()
+            self.rig.start()
+        self.has_new_limits = False
+
+    def look_for_a_halt(self) -> None:
+        """One of which no report tells, because the process ended right after it."""
+        state, evidence = self.rig.store.trading_state()
+        if state is TradingState.HALTED:
+            self._halted(evidence)
 
     def _halted(self, evidence: str) -> None:
         """An operator looks at it; only a key that was refused too often is nothing that we would call a defect."""
@@ -291,6 +353,8 @@ class World:
 
     def _at_point(self, name: str) -> None:
         self.points_passed = len(self.rig.points.passed)
+        if self.profile.is_overseen and name in _AT_A_COMMIT:
+            self._look_at_kill_file()
         if name == "after commit":
             self.trace.append("+" + ",".join(statement for statement, _ in self.rig.last_unit()))
             self.checkers.committed()
@@ -300,8 +364,22 @@ class World:
         crash = self.chance.occasion("crash", f"crash:{place}")
         if crash is not None:
             self.note(crash)
+            if name in _AT_A_COMMIT:
+                unit = self.rig.last_unit()
+                self.crashed_in.update(str(row["name"]) for statement, row in unit if statement == "put_value")
             raise Crash(name)
         self.occasion("point", place)
+
+    def _look_at_kill_file(self) -> None:
+        """The kill chain makes it too, and lets it go where its settings say so; else the operator does, in a while."""
+        is_there = self.rig.kill_switch().path.exists()
+        if is_there and self.kill_since is None:
+            self.kill_since, self.is_kill_of_chain = self.points_passed, True
+            self.tell("the kill chain has made the kill file")
+            if self.is_stormy:
+                self.effects.lets_kill_file_go()
+        elif not is_there and self.is_kill_of_chain:
+            self.kill_since, self.is_kill_of_chain = None, False
 
     def occasion(self, concern: Concern, place: str) -> None:
         firing = self.chance.occasion(concern, place)

@@ -15,7 +15,7 @@ import pytest
 
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.stop import StopFlag
-from btcbot.cli.run import _end_on_signals
+from btcbot.cli.running import _end_on_signals
 
 STEPS_MAX = 400
 pytestmark = [

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 from msgspec.structs import replace
@@ -17,6 +18,9 @@ from msgspec.structs import replace
 from btcbot.adapters.replay.columns import BarColumns
 from btcbot.backtest.result import BacktestResult
 from btcbot.domain import money
+from btcbot.domain.adaptation import ChangeOutcome, change_of
+from btcbot.domain.intents import Side
+from btcbot.domain.replacements import ReplacementEnd, ReplacementOutcome
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -68,6 +72,7 @@ POSTINGS: dict[str, Any] = {
     "asset": pl.String,
     "amount": MONEY,
 }
+EVENTS: dict[str, Any] = {"at_ms": pl.Int64, "kind": pl.String, "cycle_id": pl.String, "body": pl.String}
 CYCLES: dict[str, Any] = {
     "number": pl.Int64,
     "cycle_id": pl.String,
@@ -229,6 +234,7 @@ def a_result(
         decisions=frame(decided, DECISIONS),
         postings=frame([row for number, fill in enumerate(fills) for row in postings_of(number, fill)], POSTINGS),
         cycles=frame([], CYCLES),
+        events=frame([], EVENTS),
         equity=pl.DataFrame(
             {"at_ms": at_ms, "equity": list(map(float, equity)), "exposure": list(exposure or [0.0] * steps)},
             schema={"at_ms": pl.Int64, "equity": pl.Float64, "exposure": pl.Float64},
@@ -257,6 +263,50 @@ def a_market(symbol: str, bars: int, *, seed: int, price: int, interval_ms: int 
         close=close[there],
         volume=draw.integers(100, 100_000, bars)[there],
     )
+
+
+def _a_change(before: str, after: str, outcome: str, reason: str) -> str:
+    change = change_of("c7", "universe_size", before, after, 1, 2, ChangeOutcome(outcome), reason)
+    return msgspec.json.encode(change).decode()
+
+
+def _a_replacement(outcome: str, reason: str) -> str:
+    end = ReplacementEnd(
+        old_client_order_id="one",
+        new_client_order_id=None,
+        symbol="BTCTRY",
+        side=Side.BUY,
+        price="1850000",
+        quantity="0.001",
+        outcome=ReplacementOutcome(outcome),
+        reason=reason,
+        begun_at_ms=1,
+        ended_at_ms=2,
+    )
+    return msgspec.json.encode(end).decode()
+
+
+def some_events() -> pl.DataFrame:
+    """A change of parameters and its end, a replaced order and one that was given up, a level, a choice, a trip."""
+    told = [
+        ("universe", '{"symbols":["BTCTRY"],"frozen":"STALE_DATA"}'),
+        ("universe", '{"symbols":["BTCTRY"],"frozen":null}'),
+        ("parameters", _a_change("5", "6", "APPLIED", "3 healthy cycles in a row")),
+        ("parameters", _a_change("6", "7", "APPLIED", "3 healthy cycles in a row")),
+        ("parameters_proved_good", '{"version":2}'),
+        ("parameters", _a_change("7", "8", "REJECTED", "8 is outside")),
+        ("parameters", _a_change("7", "5", "ROLLED_BACK", "losses: 63 TRY")),
+        ("replacement", _a_replacement("DONE", "replacement:done")),
+        ("replacement", _a_replacement("ABANDONED", "replacement:too_late")),
+        ("anomaly", '{"code":"LATENCY_SPIKE","severity":"WARN","detail":"a cycle took 9000 ms"}'),
+        ("degrade", '{"what":"raised","before":0,"after":1,"mode":"NORMAL","why":"LATENCY_SPIKE"}'),
+        ("kill_chain_tripped", '{"reason":"kill chain: 3 failed cycles in a row <b>"}'),
+    ]
+    rows = [
+        {"at_ms": NEW_YEAR_MS + at * MINUTE_MS, "kind": kind, "cycle_id": f"c{at}", "body": body}
+        for at, (kind, body) in enumerate(told)
+    ]
+    return frame(rows, EVENTS)
 
 
 def a_large_result(
@@ -345,6 +395,7 @@ def a_large_result(
         decisions=frame(decisions, DECISIONS),
         postings=frame(postings, POSTINGS),
         cycles=frame([], CYCLES),
+        events=frame([], EVENTS),
         equity=pl.DataFrame({"at_ms": grid, "equity": curve, "exposure": exposure}),
         notes=("bars are missing in each market; they were left out, not filled",),
     )

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+import polars as pl
 import pytest
-from tests.unit.backtest.market import START_MS, Wishes, a_plan, columns_of, random_columns
+from tests.unit.backtest.market import START_MS, WIDE, Wishes, a_plan, columns_of, random_columns
 
+from btcbot.adapters.replay.bar_venue import BarVenue
 from btcbot.adapters.replay.columns import BarColumns
+from btcbot.backtest import bench
 from btcbot.backtest.engine import BacktestFailed, run_backtest
 from btcbot.backtest.fingerprint import fingerprint
+from btcbot.backtest.plan import settings_for
+from btcbot.bootstrap.meaning import make_strategy
 from btcbot.domain import money
+from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.intents import Intent, Side
 from btcbot.errors import Refused
+from btcbot.profiles import STAGE4, STAGE7, Profile
 from btcbot.strategies.base import StrategyContext
 from btcbot.strategies.ema_cross import EmaCross
 from btcbot.strategies.limit_band import LimitBand
@@ -203,3 +211,72 @@ def test_a_strategy_is_handed_values_of_closed_bars_and_nothing_to_look_ahead_wi
         assert all(bar.close_time_ms <= closed_ms for bar in context.bars.values())
         for name in context.__struct_fields__:
             assert "numpy" not in type(getattr(context, name)).__module__
+
+
+class OneTooMany(BarVenue):
+    """A venue that finds one lira more than there was, once nobody looks any more."""
+
+    looks_left = 0
+
+    def balances(self) -> AccountSnapshot:
+        account = super().balances()
+        type(self).looks_left -= 1
+        if self.looks_left:
+            return account
+        lira = account.balances["TRY"]
+        more = msgspec.structs.replace(lira, free=lira.free + 1)
+        return msgspec.structs.replace(account, balances={**account.balances, "TRY": more})
+
+
+def test_a_run_whose_books_end_otherwise_than_the_venue_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars, strategy = random_columns(3, 100), EmaCross(fast=3, slow=9, quantity=QUANTITY)
+    whole = run_backtest(a_plan(bars, strategy))
+    assert (
+        whole.balances["TRY"]
+        == whole.postings.filter(
+            (pl.col("account").cast(pl.String) == "venue") & (pl.col("asset").cast(pl.String) == "TRY")
+        )["amount"].sum()
+    )
+    monkeypatch.setattr(bench, "BarVenue", OneTooMany)
+    OneTooMany.looks_left = whole.cycles_run + 1
+
+    with pytest.raises(BacktestFailed, match=r"the venue holds \S+ TRY at the end, the books say \S+: a defect"):
+        run_backtest(a_plan(bars, strategy))
+
+
+@pytest.mark.parametrize("profile", [STAGE4, STAGE7], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_profile_gets_over_gaps_and_shallow_bars(profile: Profile, seed: int) -> None:
+    """Minutes are missing and volumes are small: orders fill in part, prices grow old, and the books stay whole."""
+    bars = [random_columns(seed, 600, symbol, gaps=0.2, depth=1.0) for symbol in ("ADATRY", "XRPTRY", "TRXTRY")]
+    wide = {"MAX_INTENT_NOTIONAL_TRY": "5000", "PORTFOLIO_DRIFT": "0.01", "MAX_ORDERS_PER_CYCLE": "12"}
+    of_profile = make_strategy(profile.strategy, {}, settings_for({one.symbol: one for one in bars}, WIDE))
+
+    result = run_backtest(a_plan(bars, of_profile, wide, profile=profile, volume_share=Decimal("0.1")))
+
+    assert result.cycles_run == len({int(at) for one in bars for at in one.open_time_ms})
+    assert result.fill_count > result.orders["status"].cast(pl.String).eq("FILLED").sum(), "some were filled in parts"
+    assert result.profile == profile.name
+    assert result.settings["PORTFOLIO_DRIFT"] == "0.01"
+    assert ("ADAPTATION_ENABLED" in result.settings) is profile.adapts
+
+
+def test_a_cap_within_which_no_order_fits_is_refused_before_the_first_bar() -> None:
+    bars = random_columns(1, 50)
+    strategy = make_strategy("portfolio", {}, settings_for({bars.symbol: bars}, WIDE))
+    with pytest.raises(Refused, match="MAX_INTENT_NOTIONAL_TRY: 50 is below"):
+        run_backtest(a_plan(bars, strategy, {"MAX_INTENT_NOTIONAL_TRY": "50"}, profile=STAGE4))
+
+
+def test_an_agent_is_not_asked_and_the_result_says_so() -> None:
+    bars = random_columns(1, 50)
+    asks = {
+        "AGENT_POLICY_ENABLED": "true",
+        "AGENT_POLICY_PROVIDER": "llm",
+        "AGENT_LLM_URL": "http://127.0.0.1:9/v1",
+        "AGENT_LLM_MODEL": "none",
+    }
+    strategy = make_strategy("portfolio", {}, settings_for({bars.symbol: bars}, WIDE))
+    result = run_backtest(a_plan(bars, strategy, asks, profile=STAGE4))
+    assert result.notes and "a backtest asks nobody outside" in result.notes[0]
+    assert run_backtest(a_plan(bars, strategy, asks)).notes == (), "run asks nobody anyway"

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from msgspec.structs import replace
-from tests.unit.backtest.results import HOUR_MS, NEW_YEAR_MS, a_fill, a_large_result, a_result
+from tests.unit.backtest.results import HOUR_MS, NEW_YEAR_MS, a_fill, a_large_result, a_result, some_events
 
 from btcbot.backtest import export
 from btcbot.backtest.export import NAMES, TABLES, refuse_unusable, write_all
@@ -58,7 +58,7 @@ def test_money_is_plain_text_in_csv_and_json_and_exact_in_parquet(tmp_path: Path
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_kind_of_file_holds_the_same_rows(table: str, tmp_path: Path) -> None:
-    result = a_large_result(5_000)
+    result = a_large_result(5_000, events=some_events())
     write_all(result, tmp_path / "results")
     stored = pl.read_parquet(tmp_path / "results" / f"{table}.parquet")
     told = json.loads((tmp_path / "results" / f"{table}.json").read_text())

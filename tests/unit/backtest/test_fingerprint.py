@@ -9,7 +9,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 from msgspec.structs import replace
-from tests.unit.backtest.results import HOUR_MS, NEW_YEAR_MS, a_fill, a_large_result, a_result
+from tests.unit.backtest.results import HOUR_MS, NEW_YEAR_MS, a_fill, a_large_result, a_result, some_events
 
 from btcbot.backtest.fingerprint import CHUNK, fingerprint, plain_text
 from btcbot.backtest.result import BacktestResult
@@ -107,6 +107,17 @@ def changed(table: str, column: str, value: object) -> Callable[[], BacktestResu
 )
 def test_what_happened_otherwise(other: Callable[[], BacktestResult]) -> None:
     assert fingerprint(other()) != fingerprint(RUN)
+
+
+def test_what_the_parts_of_a_profile_did_counts_and_notes_that_are_kept_on_request_do_not() -> None:
+    events = some_events()
+    of_every_cycle = events[:1].with_columns(kind=pl.lit("run_metrics"))
+    told = fingerprint(replace(RUN, events=events))
+    assert told != fingerprint(RUN)
+    assert told != fingerprint(replace(RUN, events=events[1:]))
+    assert told != fingerprint(replace(RUN, events=events.with_columns(body=pl.lit("{}"))))
+    assert told == fingerprint(replace(RUN, events=pl.concat([of_every_cycle, events])))
+    assert fingerprint(RUN) == fingerprint(replace(RUN, events=of_every_cycle))
 
 
 def test_text_that_moves_from_one_cell_to_the_next_is_another_text() -> None:

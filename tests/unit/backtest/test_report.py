@@ -15,7 +15,16 @@ import numpy as np
 import polars as pl
 import pytest
 from msgspec.structs import replace
-from tests.unit.backtest.results import HOUR_MS, NEW_YEAR_MS, a_decision, a_fill, a_large_result, a_result, an_order
+from tests.unit.backtest.results import (
+    HOUR_MS,
+    NEW_YEAR_MS,
+    a_decision,
+    a_fill,
+    a_large_result,
+    a_result,
+    an_order,
+    some_events,
+)
 
 from btcbot.backtest.findings import examine
 from btcbot.backtest.report import render
@@ -296,3 +305,20 @@ def test_a_year_of_minutes_with_a_decision_at_each_is_a_page_of_less_than_five_m
     page = render(full, with_tables=True)
     assert full.decisions.height > bars and bars > CANDLES_MAX
     assert len(page.encode()) < 5_000_000
+
+
+def test_what_a_profile_did_has_figures_and_a_list_of_its_own() -> None:
+    found = examine(replace(RUN, profile="stage7-run", events=some_events()))
+    page = Page(render(found.result, found))
+    assert "Profile" in page.texts and "stage7-run" in page.texts
+    assert "1 rolled back, 1 refused, 1 checkpoints" in page.texts
+    events = next(table for table in tables(found) if table.name == "events")
+    assert events.total == events.shown == 12
+    assert [column.title for column in events.columns] == ["Time (UTC)", "What", "Cycle", "Told"]
+    assert "<b>" not in render(found.result, found).split("</main>")[0], "what was told is shown, never obeyed"
+
+
+def test_a_run_without_a_profiles_parts_shows_nothing_of_them() -> None:
+    found = examine(RUN)
+    assert "events" not in {table.name for table in tables(found)}
+    assert "Profile" not in Page(render(RUN, found)).texts

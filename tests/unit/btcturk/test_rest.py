@@ -487,14 +487,14 @@ def test_when_the_network_is_gone_the_other_books_are_not_asked() -> None:
 
 def test_open_orders_of_the_account_or_pair_by_pair() -> None:
     rows = ok({"asks": [], "bids": [order_row(1)]})
-    rig = Rig(lambda call: rows, symbols=["BTCTRY", "ETHTRY"])
+    rig = Rig(lambda call: rows, symbols=lambda: ["BTCTRY", "ETHTRY"])
     assert len(rig.client.open_orders()) == 1
     assert rig.calls[0].params == {}
 
     def reply(call: Call) -> Any:
         return rows if call.params else (400, no("INVALID_REQUEST_ERROR", 1037))
 
-    rig = Rig(reply, symbols=["BTCTRY", "ETHTRY"])
+    rig = Rig(reply, symbols=lambda: ["BTCTRY", "ETHTRY"])
     rig.client.open_orders()
     rig.client.open_orders()
     assert [call.params.get("pairSymbol") for call in rig.calls] == [None, "BTCTRY", "ETHTRY", "BTCTRY", "ETHTRY"]

@@ -84,6 +84,15 @@ def test_a_range_and_a_choice_of_symbols(run: Run, bars: Path) -> None:
         (["--set", "TTL_SECOND=60"], "TTL_SECONDS"),
         (["--set", "TTL_SECONDS=soon"], "TTL_SECONDS"),
         (["--profile", "stage9"], "stage9"),
+        (["--include-adaptation"], "--include-adaptation: run adapts nothing"),
+        (["--profile", "stage7", "--set", "ADAPTATION_ENABLED=true"], "adapts with --include-adaptation"),
+        (["--profile", "stage4", "--set", "PORTFOLIO_TARGETS=ADATRY:0.5"], "PORTFOLIO_TARGETS"),
+        (["--profile", "stage4", "--set", "MAX_INTENT_NOTIONAL_TRY=50"], "MAX_INTENT_NOTIONAL_TRY: 50 is below"),
+        (["--compare", "ema_cross"], "--compare: name at least two strategies"),
+        (["--compare", "ema_cross,ema_cross"], "--compare: name at least two strategies, each once"),
+        (["--compare", "ema_cross,rebalence"], "did you mean rebalance"),
+        (["--compare", "ema_cross,rebalance", "--strategy", "ema_cross"], "--strategy: is one strategy"),
+        (["--compare", "ema_cross,rebalance", "--param", "fast=3"], "--param: whose would it be"),
         (["--env-file", "nowhere.env"], "nowhere.env"),
     ],
 )
@@ -132,6 +141,10 @@ def test_recorded_quotes_and_trades_are_played_too(run: Run, tmp_path: Path, bar
     told = json.loads(said.out)
     assert 300 < told["cycles"] < 400, "one a minute"
     assert told["fills"] > 0
+    adapting = run("stage7-backtest", tmp_path / "starter", "--table", "quotes", "--cycle-seconds", "60", "--end",
+                   "2025-01-01T03:00", *PROFILE_WIDE, "--include-adaptation", "--json")  # fmt: skip
+    told = json.loads(adapting.out)
+    assert told["cycles_run"] > 150 and told["fills"] > 0 and told["param_changes"] > 0
 
     assert (
         "no quote in this range"
@@ -140,3 +153,62 @@ def test_recorded_quotes_and_trades_are_played_too(run: Run, tmp_path: Path, bar
     refused = run("backtest", bars, "--table", "quotes")
     assert refused.status == 2
     assert refused.err.count("\n") == 1
+
+
+PROFILE_WIDE = (
+    "--set", "COOLDOWN_SECONDS=0", "--set", "PORTFOLIO_DRIFT=0.01", "--set", "NOTIONAL_CAP_TRY_PER_CYCLE=20000",
+    "--set", "MAX_INTENT_NOTIONAL_TRY=2000", "--set", "RISK_MAX_POSITION_PCT=100",
+)  # fmt: skip
+
+
+def test_stage7_backtest_tells_what_adaptation_did_and_twice_the_same(run: Run, bars: Path, tmp_path: Path) -> None:
+    arguments = ("stage7-backtest", bars, *PROFILE_WIDE, "--include-adaptation", "--json")
+    first, second = (json.loads(run(*arguments).out) for _ in range(2))
+
+    assert first["profile"] == "stage7-run" and first["strategy"] == "portfolio"
+    assert first["cycles_run"] == first["cycles"] == ROWS
+    assert first["param_changes"] > 0 and first["params_checkpoints"] > 0
+    assert first["final_fingerprint"] == first["fingerprint"] == second["final_fingerprint"]
+    assert (first["started_at"], first["ended_at"]) == ("2022-11-08T00:00:00Z", "2022-11-08T05:00:00Z")
+    assert first["fills"] > 0 and first["balances"].keys() >= {"TRY"}
+    still = json.loads(run("stage7-backtest", bars, *PROFILE_WIDE, "--json").out)
+    assert still["param_changes"] == still["params_checkpoints"] == 0, "parameters stand still unless asked for"
+    assert still["settings"]["ADAPTATION_ENABLED"] == "false"
+    assert still["fingerprint"] != first["fingerprint"]
+
+
+def test_stage7_backtest_is_backtest_with_that_profile(run: Run, bars: Path) -> None:
+    named = run("stage7-backtest", bars, *PROFILE_WIDE, "--json")
+    chosen = run("backtest", bars, "--profile", "stage7", *PROFILE_WIDE, "--json")
+    assert json.loads(named.out)["fingerprint"] == json.loads(chosen.out)["fingerprint"]
+    assert "btcbot stage7-backtest data/replay" in run("stage7-backtest", "--help").out
+    refused = run("stage7-backtest", bars, "--profile", "run")
+    assert refused.status == 2 and "stage7" in refused.err
+
+
+def test_a_profile_plays_its_own_strategy_unless_another_is_named(run: Run, bars: Path, tmp_path: Path) -> None:
+    own = run("backtest", bars, "--profile", "stage4", *PROFILE_WIDE, "--every-note", "--out", tmp_path / "own")
+    assert own.status == 0, own.err
+    assert "tilted_portfolio on ADATRY, XRPTRY" in own.out
+    assert "stage4-run: " in own.out
+    events = json.loads((tmp_path / "own" / "events.json").read_text())
+    assert {"snapshot"} <= {event["kind"] for event in events}
+    assert "stage4-run" in (tmp_path / "own" / "report.html").read_text()
+    other = json.loads(run("backtest", bars, "--profile", "stage4", "--strategy", "rebalance", "--json").out)
+    assert (other["profile"], other["strategy"]) == ("stage4-run", "rebalance")
+
+
+def test_strategies_are_compared_on_the_same_data_with_a_report_for_each(run: Run, bars: Path, tmp_path: Path) -> None:
+    names = ("ema_cross,rebalance", "--compare", "limit_band")
+    said = run("backtest", bars, "--compare", *names, "--out", tmp_path / "out")
+    told = json.loads(run("backtest", bars, "--compare", *names, "--json").out)
+
+    assert said.status == 0, said.err
+    assert [row["rank"] for row in told["strategies"]] == [1, 2, 3]
+    assert {row["name"] for row in told["strategies"]} == {"ema_cross", "rebalance", "limit_band"}
+    alone = json.loads(run("backtest", bars, "--strategy", "rebalance", "--json").out)
+    row = next(row for row in told["strategies"] if row["name"] == "rebalance")
+    assert (row["final_equity"], row["fingerprint"]) == (alone["final_equity"], alone["fingerprint"])
+    for name in ("ema_cross", "rebalance", "limit_band"):
+        assert name in said.out
+        assert (tmp_path / "out" / name / "report.html").exists()

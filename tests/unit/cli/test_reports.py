@@ -243,7 +243,7 @@ class TestDb:
 
     def test_migrate(self, run: Run, book: Path) -> None:
         told = run("db", "migrate", "--json", "--db", book).json
-        assert (told["revision"], told["migrated"]) == ("0001", False)
+        assert (told["revision"], told["migrated"]) == ("0002", False)
         with FakeBot(book, answers=False):
             refused(run("db", "migrate", "--db", book), "another btcbot", str(os.getpid()))
         refused(run("db", "migrate", "--db", "none.db"), "no database at none.db")
@@ -315,7 +315,7 @@ def test_reading_changes_nothing(run: Run, book: Path, arguments: tuple[str, ...
     assert all((book.parent / name).stat().st_size == 0 for name in left)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"run", "demo"}])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"run", "demo", "stage4-run", "stage7-run"}])
 def test_help_gives_an_example(run: Run, name: str) -> None:
     said = run(name, "--help")
     assert said.status == 0

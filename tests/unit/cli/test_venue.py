@@ -63,7 +63,7 @@ class TestDoctor:
         bind(tmp_path / "live.db", venue_balances=True)
         said = run("doctor", "--json", "--db", "live.db")
         checks = {(check["category"], check["name"]): check for check in said.json["checks"]}
-        for name in (("venue", "reachable"), ("venue", "symbols"), ("key", "balances"), ("key", "open orders")):
+        for name in (("venue", "reachable"), ("universe", "symbols"), ("key", "balances"), ("key", "open orders")):
             assert checks[name]["level"] == "PASS", checks[name]
         assert checks["key", "transactions"]["level"] == "PASS"
         assert "unobserved" in checks["key", "withdraw"]["message"]
@@ -116,7 +116,7 @@ class TestDoctor:
     @pytest.mark.usefixtures("live")
     def test_a_feed_that_is_down_is_something_to_think_about(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """REST takes its place; with MARKET_DATA_MODE=ws nothing does."""
-        monkeypatch.setattr("btcbot.cli.doctor.FEED_SECONDS_MAX", 0.5)
+        monkeypatch.setattr("btcbot.cli.checks_venue.FEED_SECONDS_MAX", 0.5)
         monkeypatch.setenv("BTCTURK_WS_URL", "ws://127.0.0.1:9")
         down = found(list(examine(Where(Path("none.db"), None))), "feed", "reachable")
         assert (down.level, "ws://127.0.0.1:9 is down" in down.message) == ("WARN", True)
@@ -165,7 +165,7 @@ class TestDoctor:
         said = run("doctor", "--db", book)
         assert said.status == 2
         assert "FAIL [venue] reachable - " in said.out
-        assert "WARN [files] book.db - is open to others (mode 0644); run: chmod 600" in said.out
+        assert "WARN [paths] book.db - is open to others (mode 0644); run: chmod 600" in said.out
         assert "WARN [gates] kill file - on: by the operator" in said.out
         assert "FAIL [database] purpose - belongs to the venue api.btcturk.com" in said.out
         assert "PASS [database] books - 4 orders, 1 fills, 3 entries proved" in said.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from operator import ne
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from btcbot.errors import ConfigurationError
 from proof import fuzz
 
 NAMES = (*SETTING_NAMES, "UNIVERSE_SYMBOLS")
-#: One letter apart from each other.
-TWINS = {"FEE_BPS_MAKER", "FEE_BPS_TAKER"}
+#: Names so near to each other that one slip may be as near to either.
+TWINS = {
+    name: {other for other in NAMES if len(other) == len(name) and sum(map(ne, name, other)) <= 2} for name in NAMES
+}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -73,7 +76,7 @@ def test_one_slip_is_refused_from_both_sources_and_the_right_name_is_given(folde
     for lines in (refusal({written: "1"}), refusal({}, file(folder, f"{written}=1\n"))):
         (line,) = [each for each in lines if "is not a setting" in each]
         assert line.startswith((f"{written}: is not a setting", "a name: is not a setting"))
-        names = TWINS if meant in TWINS else {meant}  # of two that are as near, either is right
+        names = TWINS.get(meant, {meant})  # of two that are as near, either is right
         assert line.endswith(
             tuple(
                 f"; {words}" for name in names for words in (f"write it in capitals, {name}", f"did you mean {name}?")

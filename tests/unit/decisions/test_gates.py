@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from proof.gates import BRAKES, CANCELS_PASS, ORDER_ID, armed, barring, run, truth_table
+from msgspec.structs import replace
+from proof.gates import ORDER_ID, armed, barring, run, truth_table
 from proof.gates import SKEW_MS_MAX as LIMIT_MS
 
 from btcbot.decisions import gates
 from btcbot.decisions.gates import Closed, GateFacts
 from btcbot.domain.permit import Permit, PermitScope, WriteKind
 from btcbot.domain.reasons import ReasonCode, TradingState
+from proof import gates as table
 
 #: Every gate: the code that tells of it, and how the facts look when it is closed.
 CLOSED_BY: dict[ReasonCode, list[dict[str, Any]]] = {
@@ -21,6 +23,7 @@ CLOSED_BY: dict[ReasonCode, list[dict[str, Any]]] = {
     ReasonCode.KILL_FILE: [{"kill_file_on": True}],
     ReasonCode.HALTED: [{"trading_state": TradingState.HALTED}],
     ReasonCode.FROZEN: [{"trading_state": TradingState.FROZEN}],
+    ReasonCode.UNEXPLAINED_ORDERS: [{"has_unexplained_orders": True}],
     ReasonCode.NOT_ARMED: [{"live_trading": False}],
     ReasonCode.ACK_MISSING: [
         {"acknowledgement": text} for text in (None, "", "i_understand", "I_UNDERSTAND ", "true", "yes")
@@ -31,6 +34,8 @@ CLOSED_BY: dict[ReasonCode, list[dict[str, Any]]] = {
     ReasonCode.CLOCK_SKEW: [{"clock_skew_ms": skew} for skew in (None, LIMIT_MS, -LIMIT_MS, 60_000)],
     ReasonCode.SELF_CHECK: [{"self_check_passed": False}],
 }
+BRAKES = table.BRAKES | {ReasonCode.UNEXPLAINED_ORDERS}
+CANCELS_PASS = table.CANCELS_PASS | {ReasonCode.UNEXPLAINED_ORDERS}
 ARMING = set(CLOSED_BY) - BRAKES - {ReasonCode.DRY_RUN}
 
 
@@ -120,6 +125,17 @@ def test_the_clock_may_differ_by_less_than_the_limit_either_way(skew_ms: int, is
     assert isinstance(ask(armed(clock_skew_ms=skew_ms), WriteKind.SUBMIT), Permit) is is_open
 
 
+def test_a_freeze_on_unexplained_orders_bars_every_new_order_and_no_cancel() -> None:
+    """In every world and every row: stops what is new, lets through what lowers the risk."""
+    for facts, _ in truth_table():
+        frozen = replace(facts, has_unexplained_orders=True)
+        answer = ask(frozen, WriteKind.SUBMIT)
+        assert isinstance(answer, Closed)
+        assert ReasonCode.UNEXPLAINED_ORDERS in answer.reasons
+        assert ask(frozen, WriteKind.CANCEL) == ask(facts, WriteKind.CANCEL)
+        assert gates.states(frozen) == {**gates.states(facts), "frozen_by_unexplained_orders": False}
+
+
 def test_a_report_names_every_gate_and_whether_it_is_open() -> None:
     for facts, closed in truth_table():
         told = gates.states(facts)
@@ -138,5 +154,5 @@ def test_the_proof_of_both_tables() -> None:
     result = run()
 
     assert not result.failures
-    assert (result.counts["rows"], result.counts["settings that open"]) == (12_288, 1)
+    assert (result.counts["rows"], result.counts["settings that open"]) == (24_576, 1)
     assert (result.counts["typed"], result.counts["typed settings that open"]) == (7_776, 1)

@@ -298,6 +298,20 @@ class TestWorkingOrders:
             Close(long, OrderEvent.CANCEL, ReasonCode.CANCELED_AT_VENUE)
         ]
 
+    def test_an_order_younger_than_the_horizon_is_not_noted_as_absent(self) -> None:
+        """A list may leave young orders out while they work; then a row by its id that lags would be believed later."""
+        order = an_order(status=OrderStatus.PENDING_CANCEL, venue_order_id="v1")
+        order = replace(order, stamp_ms=PROOF_MS - HORIZON_MS)
+        partial = {"v1": a_venue_order(order, executed="0.5")}
+        assert steps(facts(order, single=partial), "0.5") == [NoteAbsence(order, 1, PROOF_MS)]
+
+        for younger in (
+            replace(order, stamp_ms=PROOF_MS - HORIZON_MS + 1),
+            replace(order, stamp_ms=None, created_at_ms=PROOF_MS - HORIZON_MS + 1),
+        ):
+            (step,) = steps(facts(younger, single=partial), "0.5")
+            assert step == Wait(younger, f"a list may not show it before it is {HORIZON_MS} ms old")
+
     def test_seen_open_again_makes_such_evidence_void(self) -> None:
         order = replace(an_order(), absent_count=1, absent_since_ms=NOW_MS)
 

@@ -12,6 +12,7 @@ from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.bars import Bar
 from btcbot.domain.intents import Intent
+from btcbot.domain.universe import Watched
 from btcbot.errors import StrategyFailed, VenueUnavailable
 from btcbot.services.signals import ASKING_MS_MAX, HISTORY_EXTRA, HISTORY_FACTOR, SignalService
 from btcbot.services.strategy import StrategyService
@@ -23,6 +24,7 @@ from btcbot.testing.manual_clock import ManualClock
 MINUTE: Final = 60_000
 NOON: Final = 1_790_164_800_000
 SMA3: Final = {"mean": Sma(3)}
+UNIVERSE: Final = Watched(active=("BTCTRY",), watched=("BTCTRY",))
 HISTORY: Final = 3 * HISTORY_FACTOR + HISTORY_EXTRA
 
 
@@ -330,12 +332,14 @@ class Noted:
 
 def ask(service: StrategyService, now_ms: int, *, may_read: bool) -> None:
     account = AccountSnapshot(balances={}, asked_at_ms=now_ms, received_at_ms=now_ms)
-    service.generate("c1", {}, {}, account, {}, (), Decimal(0), now_ms=now_ms, may_read=may_read)
+    service.generate(
+        "c1", {}, {}, account, {}, (), Decimal(0), UNIVERSE, now_ms=now_ms, busy=frozenset(), may_read=may_read
+    )
 
 
 def test_the_strategy_is_given_time_bars_and_signals() -> None:
     live, strategy = Live(), Noted()
-    service = StrategyService(strategy, ["BTCTRY"], "TRY", Decimal(0), live.service)
+    service = StrategyService(strategy, "TRY", Decimal(0), live.service)
     ask(service, NOON + 5_000, may_read=True)
     live.chart.now_ms = NOON + 70_000
     ask(service, NOON + 70_000, may_read=False)
@@ -367,7 +371,7 @@ def test_a_signal_that_raises_is_the_strategys_failure_and_the_symbol_begins_ane
     signals = SignalService(
         chart, {"mean": Sma(3), "own": Faulty()}, ["BTCTRY"], MINUTE, chart.clock, MemoryMetrics(), ListLog()
     )
-    service = StrategyService(strategy, ["BTCTRY"], "TRY", Decimal(0), signals)
+    service = StrategyService(strategy, "TRY", Decimal(0), signals)
     ask(service, NOON + 5_000, may_read=True)
     chart.now_ms = NOON + 65_000
     with pytest.raises(StrategyFailed, match="a signal of noted raised ZeroDivisionError: division by zero"):
@@ -379,6 +383,6 @@ def test_a_signal_that_raises_is_the_strategys_failure_and_the_symbol_begins_ane
 
 def test_without_a_source_there_is_only_the_time() -> None:
     strategy = Noted()
-    ask(StrategyService(strategy, ["BTCTRY"], "TRY", Decimal(0)), NOON, may_read=True)
+    ask(StrategyService(strategy, "TRY", Decimal(0)), NOON, may_read=True)
     (context,) = strategy.seen
     assert (context.now_ms, dict(context.bars), dict(context.signals)) == (NOON, {}, {})

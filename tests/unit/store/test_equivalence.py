@@ -10,11 +10,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.contract.state_store import a_fill, a_report, a_verdict, an_order, everything
+from tests.contract.state_store import a_fill, a_note, a_report, a_verdict, an_order, everything
 
 from btcbot.adapters.store import MemoryStore, SqliteStore
 from btcbot.domain.intents import Side
 from btcbot.domain.ledger import Account, Entry, EntryKind, Hold, Posting
+from btcbot.domain.notes import NoteKind
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.errors import StoreFailed
@@ -94,6 +95,15 @@ acts: st.SearchStrategy[Act] = st.one_of(
         numbers,
     ),
     numbers.map(lambda number: lambda tx: tx.insert_cycle(a_report(number))),
+    st.builds(
+        lambda number, cycle, kind, at: (
+            lambda tx: tx.insert_note(a_note(number, cycle_id=cycle and f"cycle-{cycle}", kind=kind, at_ms=at))
+        ),
+        numbers,
+        st.sampled_from(["", "1", "2", "3"]),
+        st.sampled_from([NoteKind.SNAPSHOT, NoteKind.CAPITAL]),
+        times,
+    ),
     st.lists(st.sampled_from(["TRY", "BTC", "ADA"]), max_size=3).map(
         lambda assets: (
             lambda tx: tx.put_discrepancies(
@@ -152,6 +162,8 @@ class Stores(RuleBasedStateMachine):
         for since_ms in (0, 25):
             assert self.file.orders(tuple(OrderStatus), since_ms) == self.memory.orders(tuple(OrderStatus), since_ms)
             assert self.file.fills(since_ms, 2) == self.memory.fills(since_ms, 2)
+        assert list(self.file.notes(NoteKind.SNAPSHOT, 3, 20)) == list(self.memory.notes(NoteKind.SNAPSHOT, 3, 20))
+        assert self.file.fills_after(2) == self.memory.fills_after(2)
         assert self.file.entries(2) == self.memory.entries(2)
         assert self.file.order_by_venue_id("1") == self.memory.order_by_venue_id("1")
         assert not [finding for finding in self.file.verify() if "balance" in finding or "zero" in finding]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import shutil
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from proof.lives import DATABASE, digest, unit_rng, write_unit
 from sqlalchemy import Engine, event
 
-from btcbot.adapters.store import SqliteStore
+from btcbot.adapters.store import SqliteStore, migrate, revision
 from btcbot.adapters.store.library import PREFERRED
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.errors import Refused, StoreFailed
 from proof import lives, next_revision
 
@@ -76,17 +79,17 @@ def _killed_at(statement: int) -> Iterator[list[str]]:
 def _is_whole_after(path: Path, before: str, migrations: Path) -> str:
     """Look at the file as it lies there, then let the store open it; the revision that was found."""
     revision, content = _revision_and_content(path)
-    if revision == "0001":
+    if revision == next_revision.TODAY:
         assert content == before
     with next_revision.released(migrations), closing(SqliteStore.open(path)) as store:
         assert store.verify() == []
-        assert store._connection.execute("SELECT count(*) FROM notes").fetchone() == (store.order_count(),)
+        assert store._connection.execute("SELECT count(*) FROM remarks").fetchone() == (store.order_count(),)
         assert store._connection.execute("SELECT count(*) FROM orders WHERE wished_by <> strategy").fetchone() == (0,)
         after = digest(store._connection)
-        if revision != "0001":
+        if revision != next_revision.TODAY:
             assert content == after
-    for copy in path.parent.glob(f"{path.name}.before-0002*[0-9]"):
-        assert _revision_and_content(copy) == ("0001", before)
+    for copy in path.parent.glob(f"{path.name}.before-{next_revision.NEXT}*[0-9]"):
+        assert _revision_and_content(copy) == (next_revision.TODAY, before)
     return revision
 
 
@@ -99,8 +102,9 @@ def test_the_next_release_takes_over_every_row(old: Path, migrations: Path) -> N
         for number in range(60, 70):
             write_unit(store, number, unit_rng(4, number))
         assert store.verify() == []
-    assert _revision_and_content(old.with_name(f"{DATABASE}.before-0002")) == ("0001", before)
-    with pytest.raises(Refused, match="made by a newer btcbot, revision 0002; this one knows 0001: install the newer"):
+    copy = old.with_name(f"{DATABASE}.before-{next_revision.NEXT}")
+    assert _revision_and_content(copy) == (next_revision.TODAY, before)
+    with pytest.raises(Refused, match="made by a newer btcbot, revision 0003; this one knows 0002: install the newer"):
         SqliteStore.open(old)
 
 
@@ -116,7 +120,7 @@ def test_a_kill_at_any_statement_of_an_upgrade_leaves_the_database_as_it_was(old
         old.write_bytes(content)
         with next_revision.released(migrations), _killed_at(statement), pytest.raises((Killed, StoreFailed)):
             SqliteStore.open(old)  # Alembic rebuilding a table may fail on the closed connection in its turn
-        assert _is_whole_after(old, before, migrations) == "0001"
+        assert _is_whole_after(old, before, migrations) == next_revision.TODAY
 
 
 def test_a_kill_at_any_statement_of_the_making_leaves_nothing_that_disturbs(place: Path) -> None:
@@ -139,7 +143,7 @@ def test_an_interrupted_upgrade_is_told_as_interrupted(old: Path, migrations: Pa
     before = _revision_and_content(old)
 
     def interrupt(connection: Any, cursor: Any, sql: str, *_: Any) -> None:
-        if sql.startswith("INSERT INTO notes"):
+        if sql.startswith("INSERT INTO remarks"):
             raise KeyboardInterrupt
 
     event.listen(Engine, "before_cursor_execute", interrupt)
@@ -153,7 +157,7 @@ def test_an_interrupted_upgrade_is_told_as_interrupted(old: Path, migrations: Pa
 
 def test_an_upgrade_that_meets_a_row_it_cannot_take_over_is_refused_and_undone(old: Path, place: Path) -> None:
     migrations = next_revision.write_migrations(place / "odd")
-    source = migrations / "versions" / "0002_next.py"
+    source = migrations / "versions" / next_revision.FILE
     source.write_text(source.read_text().replace("'taken over'", "NULL"))
     before = _revision_and_content(old)
     with next_revision.released(migrations), pytest.raises(StoreFailed, match=r"NOT NULL.*nothing was changed") as told:
@@ -163,6 +167,70 @@ def test_an_upgrade_that_meets_a_row_it_cannot_take_over_is_refused_and_undone(o
     with closing(SqliteStore.open(old)) as store:  # the btcbot of today goes on with it
         write_unit(store, 60, unit_rng(4, 60))
         assert store.verify() == []
+
+
+# From the first release to this one
+
+
+@pytest.fixture
+def first(place: Path) -> Path:
+    """A database as the first release left it."""
+    path = place / DATABASE
+    upgrade = functools.partial(migrate.migrate, to="0001")
+    with (
+        mock.patch.object(revision, "KNOWN", ("0001",)),
+        mock.patch.object(revision, "HEAD", "0001"),
+        mock.patch.object(migrate, "migrate", upgrade),
+        closing(SqliteStore.open(path)) as store,
+    ):
+        for number in range(60):
+            write_unit(store, number, unit_rng(4, number))
+        assert store.verify() == []
+    assert _revision_and_content(path)[0] == "0001"
+    return path
+
+
+def test_a_database_of_the_first_release_gets_its_notes(first: Path) -> None:
+    before = _revision_and_content(first)[1]
+    with pytest.raises(Refused, match="made by an older btcbot, revision 0001; this one reads 0002: start the bot"):
+        SqliteStore.open(first, read_only=True)
+    with closing(SqliteStore.open(first)) as store:
+        assert min(store.order_count(), store.fill_count()) > 5
+        note = Note(kind=NoteKind.SNAPSHOT, cycle_id="c00000061", at_ms=1, body="{}")
+        with store.transaction() as tx:
+            tx.insert_note(note)
+        assert list(store.notes(NoteKind.SNAPSHOT)) == [note]
+        assert store.verify() == []
+    assert _revision_and_content(first)[0] == "0002"
+    assert _revision_and_content(first.with_name(f"{DATABASE}.before-0002")) == ("0001", before)
+
+
+def test_a_kill_at_any_statement_of_that_upgrade_leaves_the_database_as_it_was(first: Path) -> None:
+    content, before = first.read_bytes(), _revision_and_content(first)
+    with _killed_at(0) as passed:
+        SqliteStore.open(first).close()
+    after = _revision_and_content(first)
+    assert after[0] == "0002"
+    assert any("CREATE TABLE notes" in sql for sql in passed)
+    for statement in range(1, len(passed) + 1):
+        for leftover in first.parent.glob(f"{DATABASE}*"):
+            leftover.unlink()
+        first.write_bytes(content)
+        with _killed_at(statement), pytest.raises((Killed, StoreFailed)):
+            SqliteStore.open(first)
+        assert _revision_and_content(first) == before
+        SqliteStore.open(first).close()
+        assert _revision_and_content(first) == after
+
+
+def test_a_recording_of_the_first_release_can_still_be_played(first: Path) -> None:
+    """A journal keeps the database with which it began, at the revision of then."""
+    with closing(SqliteStore.open(first)) as store:
+        orders = store.recent_orders(1_000)
+    image = first.with_name(f"{DATABASE}.before-0002").read_bytes()
+    with closing(SqliteStore.from_image(image)) as store:
+        assert store.recent_orders(1_000) == orders
+        assert list(store.notes(NoteKind.SNAPSHOT)) == []
 
 
 # A real process, really killed
@@ -201,7 +269,7 @@ def test_kill_9_at_any_moment_of_an_upgrade(old: Path, migrations: Path) -> None
     )
     assert driver.stdin is not None and driver.stdout is not None
     moments = random.Random(20221108)
-    seen = {"0001": 0, "0002": 0}
+    seen = {next_revision.TODAY: 0, next_revision.NEXT: 0}
     kills, lasts_s = 0, 0.0
     for number in range(81):
         folder = old.parent / f"round-{number}"
@@ -221,4 +289,4 @@ def test_kill_9_at_any_moment_of_an_upgrade(old: Path, migrations: Path) -> None
     driver.wait()
     driver.stdout.close()
     assert kills > 20
-    assert seen["0001"] and seen["0002"]
+    assert seen[next_revision.TODAY] and seen[next_revision.NEXT]

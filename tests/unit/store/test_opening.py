@@ -126,7 +126,7 @@ def _tell_revision(path: Path, told: str) -> None:
         (_text, "is no SQLite database|is not a SQLite database"),
         (_foreign, "another program"),
         (_foreign_id, "another program"),
-        (_newer, "made by a newer btcbot, revision 0099; this one knows 0001: install"),
+        (_newer, "made by a newer btcbot, revision 0099; this one knows 0002: install"),
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])

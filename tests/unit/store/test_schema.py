@@ -72,11 +72,11 @@ def test_money_passes_exactly_through_sqlalchemy_too() -> None:
 
 # A later revision
 
-SECOND = '''"""A second revision, for the tests."""
+SECOND = '''"""A further revision, for the tests."""
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = depends_on = None
 def upgrade() -> None:
     op.add_column("orders", sa.Column("new", sa.Text()))
@@ -87,7 +87,7 @@ def upgrade() -> None:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A database of revision 0001 with something in it."""
+    """A database of today with something in it."""
     store = SqliteStore.open(tmp_path / "state.db")
     with store.transaction() as tx:
         tx.insert_order(an_order())
@@ -97,22 +97,22 @@ def old(tmp_path: Path) -> Path:
 
 
 def _release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str = "pass") -> None:
-    """Make this btcbot one that knows a second revision."""
+    """Make this btcbot one that knows a further revision."""
     migrations = tmp_path / "migrations"
     shutil.copytree(migrate.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    (migrations / "versions" / "0002_second.py").write_text(SECOND.format(last=last))
-    monkeypatch.setattr(revision, "KNOWN", ("0001", "0002"))
-    monkeypatch.setattr(revision, "HEAD", "0002")
+    (migrations / "versions" / "0003_further.py").write_text(SECOND.format(last=last))
+    monkeypatch.setattr(revision, "KNOWN", (*revision.KNOWN, "0003"))
+    monkeypatch.setattr(revision, "HEAD", "0003")
     original = migrate.migrate
     monkeypatch.setattr(
-        migrate, "migrate", lambda raw, library: original(raw, library, migrations=migrations, to="0002")
+        migrate, "migrate", lambda raw, library: original(raw, library, migrations=migrations, to="0003")
     )
 
 
 def test_an_older_database_is_copied_and_migrated(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _release(tmp_path, monkeypatch)
     with pytest.raises(
-        Refused, match="made by an older btcbot, revision 0001; this one reads 0002: start the bot once"
+        Refused, match="made by an older btcbot, revision 0002; this one reads 0003: start the bot once"
     ):
         SqliteStore.open(old, read_only=True)
     store = SqliteStore.open(old)
@@ -121,9 +121,9 @@ def test_an_older_database_is_copied_and_migrated(old: Path, tmp_path: Path, mon
     migrated = everything(store)
     store.close()
     monkeypatch.undo()
-    with pytest.raises(Refused, match="made by a newer btcbot, revision 0002; this one knows 0001"):
+    with pytest.raises(Refused, match="made by a newer btcbot, revision 0003; this one knows 0002"):
         SqliteStore.open(old)
-    copy = SqliteStore.open(tmp_path / "state.db.before-0002")
+    copy = SqliteStore.open(tmp_path / "state.db.before-0003")
     assert everything(copy) == migrated
     copy.close()
 
@@ -135,7 +135,7 @@ def test_a_migration_that_fails_in_its_middle_leaves_nothing(
     for copies in (1, 2):
         with pytest.raises(StoreFailed, match=r"no such table: nowhere.*nothing was changed"):
             SqliteStore.open(old)
-        assert len(list(tmp_path.glob("state.db.before-0002*"))) == copies
+        assert len(list(tmp_path.glob("state.db.before-0003*"))) == copies
     monkeypatch.undo()
     store = SqliteStore.open(old)
     assert store.order("btcbot-test-1") == an_order()
@@ -208,6 +208,10 @@ def test_the_questions_of_every_cycle_use_an_index() -> None:
         "entry",
         "verdicts",
         "cycle",
+        "notes",
+        "note_count",
+        "values",
+        "fills_after",
     ):
         plan = store._connection.execute(f"EXPLAIN QUERY PLAN {statements[name]}", _AnyParameter()).fetchall()
         assert not any("SCAN" in row[3] for row in plan), (name, plan)

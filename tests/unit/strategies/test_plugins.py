@@ -13,7 +13,7 @@ from btcbot.adapters.strategy_plugins import Broken, find, listing, make, parse_
 from btcbot.cli.strategy_skeleton import written
 from btcbot.errors import ConfigurationError
 
-SHIPPED = ["profit_v1", "mean_reversion", "ema_cross", "limit_band", "rebalance"]
+SHIPPED = ["profit_v1", "mean_reversion", "ema_cross", "limit_band", "rebalance", "portfolio", "tilted_portfolio"]
 GOOD = written("dip_buyer", ".")[0]
 WINDOW = 'Annotated[int, Within(2, 1_000, "Bars of the average.", log=True)] = 20'
 NO_STRATEGY = (
@@ -48,7 +48,7 @@ class TestByName:
             (
                 "zigzag",
                 "there is no strategy zigzag; there are profit_v1, mean_reversion, ema_cross, limit_band, rebalance, "
-                "or give the path of a file",
+                "portfolio, tilted_portfolio, or give the path of a file",
             ),
         ],
     )

@@ -85,6 +85,7 @@ class Requester:
         load_mark: Callable[[], int] | None,
         save_mark: Callable[[int], None] | None,
         timing: Timing,
+        breaker: Breaker | None = None,
     ) -> None:
         self._sender = sender
         self._clock = clock
@@ -93,7 +94,8 @@ class Requester:
         self._log = log
         self._signer = signer
         self._timing = timing
-        self._breaker = Breaker(clock)
+        #: Shared with another one that asks the same venue: what it asked one of them, it asked both.
+        self.breaker = breaker or Breaker(clock)
         #: The venue's time, measured by requests of this object.
         self.venue_clock = VenueClock(
             clock,
@@ -145,7 +147,7 @@ class Requester:
 
     def why_closed(self, endpoint: Endpoint) -> str | None:
         """Why a write may not leave now, or None. Writes never wait: their permit is for now."""
-        if self._breaker.is_key_refused():
+        if self.breaker.is_key_refused():
             return f"BtcTurk refused the key {UNAUTHORIZED_MAX} times in a row"
         wait_s = self._wait_s(endpoint)
         if wait_s > 0:
@@ -189,8 +191,8 @@ class Requester:
     def health(self) -> VenueHealth:
         return VenueHealth(
             clock_skew_ms=self.venue_clock.skew_ms(),
-            endpoints_closed=self._breaker.endpoints_closed(),
-            unauthorized_in_a_row=self._breaker.unauthorized_in_a_row,
+            endpoints_closed=self.breaker.endpoints_closed(),
+            unauthorized_in_a_row=self.breaker.unauthorized_in_a_row,
         )
 
     # -- one attempt ---------------------------------------------------------------------------------------------------
@@ -220,7 +222,7 @@ class Requester:
         if not isinstance(result, Answer):
             return _Failed(Unreachable(f"{name}: {result.why}"), may_repeat=True)
         if result.status == 429:
-            closed_s = self._breaker.closed_s(endpoint)
+            closed_s = self.breaker.closed_s(endpoint)
             return _Failed(
                 VenueUnavailable(f"{name}: rate limit, closed for {closed_s:.1f} s", closed_s), may_repeat=True
             )
@@ -266,14 +268,14 @@ class Requester:
         if not isinstance(result, Answer):
             return None
         if result.status == 429:
-            closed_s = self._breaker.rate_limited(endpoint, result.retry_after_s)
+            closed_s = self.breaker.rate_limited(endpoint, result.retry_after_s)
             self._metrics.gauge("btcbot_breaker_open", 1, endpoint=endpoint.value)
             self._log.warning("endpoint_closed", endpoint=endpoint.value, seconds=closed_s)
             return None
         if result.status == 503 and result.retry_after_s is not None:
-            self._breaker.close(endpoint, result.retry_after_s)
+            self.breaker.close(endpoint, result.retry_after_s)
             self._metrics.gauge("btcbot_breaker_open", 1, endpoint=endpoint.value)
-        elif self._breaker.answered(endpoint):
+        elif self.breaker.answered(endpoint):
             self._metrics.gauge("btcbot_breaker_open", 0, endpoint=endpoint.value)
         if not is_private:
             return None
@@ -285,28 +287,28 @@ class Requester:
             except WireError:
                 envelope = None
         if outcome.is_unauthorized(result.status, envelope):
-            self._breaker.unauthorized()
+            self.breaker.unauthorized()
             self.venue_clock.doubt()  # a stamp out of time is the one cause that we could mend
             self._log.error(
                 "unauthorized",
                 endpoint=endpoint.value,
-                in_a_row=self._breaker.unauthorized_in_a_row,
+                in_a_row=self.breaker.unauthorized_in_a_row,
                 said=for_people((envelope.message if envelope else None) or ""),
             )
         elif result.status < 500 and (envelope is not None or len(result.body) > SHORT_BODY_BYTES):
-            self._breaker.authorized()
+            self.breaker.authorized()
         return envelope
 
     # -- preconditions -------------------------------------------------------------------------------------------------
 
     def _wait_s(self, endpoint: Endpoint) -> float:
         """Seconds until neither our own limits nor a pause that the venue asked for hold a request back."""
-        return max(self._sender.wait_s(endpoint), self._breaker.closed_s(endpoint))
+        return max(self._sender.wait_s(endpoint), self.breaker.closed_s(endpoint))
 
     def _demand_key(self) -> Signer:
         if self._signer is None:
             raise VenueUnavailable("there is no API key: only public data can be read")
-        if self._breaker.is_key_refused():
+        if self.breaker.is_key_refused():
             raise VenueUnavailable(
                 f"BtcTurk refused the key {UNAUTHORIZED_MAX} times in a row; no private request leaves until restart"
             )

@@ -7,6 +7,7 @@ once, and whatever comes back is one row of the table in `outcome`.
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -16,7 +17,7 @@ import httpx2
 
 from btcbot.adapters.btcturk import listing, outcome, wire
 from btcbot.adapters.btcturk.feed_frames import PublicTrade
-from btcbot.adapters.btcturk.limits import BOOKS_MAX, QUOTAS, Endpoint, Quota
+from btcbot.adapters.btcturk.limits import BOOKS_MAX, QUOTAS, SLACK_MS, Endpoint, Quota, allowed
 from btcbot.adapters.btcturk.requester import RefusedRead, Requester, Timing, Unreachable
 from btcbot.adapters.btcturk.sender import Sender
 from btcbot.adapters.btcturk.signing import Signer
@@ -29,6 +30,7 @@ from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.outcomes import CancelOutcome, NotSent, SubmitOutcome
 from btcbot.domain.permit import Permit, PermitScope, WriteKind
+from btcbot.domain.scan import TickerRow
 from btcbot.domain.venue import Transfer, VenueOrder, VenueOrderStatus
 from btcbot.errors import InvariantBroken, StoreFailed, VenueUnavailable
 from btcbot.ports import Clock, Log, Metrics, StopSignal, VenueHealth
@@ -41,6 +43,8 @@ BOOK_LEVELS: Final = 5
 ORDERS_PAGE: Final = 1_000
 #: Trades of everybody that the venue shows at most.
 PUBLIC_TRADES_MAX: Final = 50
+#: A look over the market is no part of trading: one try, soon given up, and never a wait for a limit.
+LOOK_TIMING: Final = Timing(read_s=2.0, attempts_max=1, wait_s_max=0.0)
 _MONTH_MS: Final = 30 * 24 * 3_600_000
 
 T = TypeVar("T")
@@ -69,7 +73,7 @@ class BtcturkHttpClient:
         signer: Signer | None = None,
         load_mark: Callable[[], int] | None = None,
         save_mark: Callable[[int], None] | None = None,
-        symbols: Sequence[str] = (),
+        symbols: Callable[[], Sequence[str]] = tuple,
         quotas: Mapping[Endpoint, tuple[Quota, ...]] = QUOTAS,
         timing: Timing | None = None,
         transport: httpx2.BaseTransport | None = None,
@@ -77,7 +81,7 @@ class BtcturkHttpClient:
     ) -> None:
         self._clock = clock
         self._log = log
-        self._symbols = tuple(symbols)
+        self._symbols = symbols
         self._timing = timing or Timing()
         self._sender = Sender(
             base_url,
@@ -99,6 +103,22 @@ class BtcturkHttpClient:
             save_mark=save_mark,
             timing=self._timing,
         )
+        # The same connections, the same limits, and whatever pause the venue asks of either.
+        self._looker = Requester(
+            self._sender,
+            clock=clock,
+            stop=stop,
+            metrics=metrics,
+            log=log,
+            signer=None,
+            load_mark=None,
+            save_mark=None,
+            timing=LOOK_TIMING,
+            breaker=self._requester.breaker,
+        )
+        self._book_quotas = quotas.get(Endpoint.ORDER_BOOK, ())
+        #: When the last order books were answered, by the monotonic clock.
+        self._books_ms: deque[int] = deque(maxlen=max((q.requests for q in self._book_quotas), default=1))
         self._venue_clock = self._requester.venue_clock
         self._lists_open_orders_by_symbol = False
         self._rules: Mapping[str, Instrument] = {}
@@ -147,11 +167,35 @@ class BtcturkHttpClient:
 
     def get_orderbook(self, symbol: str) -> Quote | None:
         """Best bid and ask of one symbol; None when a side is empty."""
-        return self._requester.read(
-            Endpoint.ORDER_BOOK,
-            f"/api/v2/orderbook?pairSymbol={quote_plus(symbol)}&limit={BOOK_LEVELS}",
-            lambda body: wire.order_book(body, symbol, self._clock.now_ms()),
-        )
+        return self._orderbook(self._requester, symbol)
+
+    def _orderbook(self, requester: Requester, symbol: str) -> Quote | None:
+        try:
+            return requester.read(
+                Endpoint.ORDER_BOOK,
+                f"/api/v2/orderbook?pairSymbol={quote_plus(symbol)}&limit={BOOK_LEVELS}",
+                lambda body: wire.order_book(body, symbol, self._clock.now_ms()),
+            )
+        finally:
+            self._books_ms.append(self._monotonic_ms())
+
+    # -- looking over the market: reads that give way to trading -------------------------------------------------------
+
+    def look_at_tickers(self) -> Mapping[str, TickerRow]:
+        """All pairs with price and volume of 24 hours, by symbol. Raises VenueUnavailable after one try."""
+        return self._looker.read(Endpoint.TICKER, "/api/v2/ticker", wire.ticker_rows)
+
+    def look_at_orderbook(self, symbol: str) -> Quote | None:
+        """As `get_orderbook`, in one try; VenueUnavailable also where a limit, or a pause of the venue, says wait."""
+        return self._orderbook(self._looker, symbol)
+
+    def book_room(self) -> int:
+        """How many order books our limits still allow now; a great number where there are none."""
+        now_ms, room = self._monotonic_ms(), 1_000_000
+        for quota in self._book_quotas:
+            since_ms = now_ms - quota.period_ms - SLACK_MS
+            room = min(room, allowed(quota) - sum(at_ms > since_ms for at_ms in self._books_ms))
+        return max(room, 0)
 
     def public_trades(self, symbol: str) -> Sequence[PublicTrade]:
         """The last trades of anybody in one symbol, oldest first: as many as the venue shows, which is fifty."""
@@ -178,11 +222,11 @@ class BtcturkHttpClient:
                 return self._private_request(Endpoint.OPEN_ORDERS, "/api/v1/openOrders", wire.open_orders)
             except RefusedRead as error:
                 # BtcTurk's pages disagree on whether the pair may be left out.
-                if error.status != 400 or not self._symbols:
+                if error.status != 400 or not self._symbols():
                     raise
                 self._lists_open_orders_by_symbol = True
-                self._log.warning("open_orders_by_symbol", reason=error.reason, symbols=len(self._symbols))
-        return [order for each in self._symbols for order in self.open_orders(each)]
+                self._log.warning("open_orders_by_symbol", reason=error.reason, symbols=len(self._symbols()))
+        return [order for each in self._symbols() for order in self.open_orders(each)]
 
     def all_orders(self, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
         # Times of this endpoint are in seconds, unlike all others.

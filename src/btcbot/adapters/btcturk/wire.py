@@ -28,6 +28,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Side
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import CLIENT_ORDER_ID_LENGTH_MAX, Order
+from btcbot.domain.scan import TickerRow
 from btcbot.domain.venue import Transfer, TransferKind, VenueOrder, VenueOrderStatus
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "placed_order",
     "public_trades",
     "server_time_ms",
+    "ticker_rows",
     "tickers",
     "trades",
     "transfers",
@@ -248,6 +250,9 @@ class _Ticker(msgspec.Struct, frozen=True, gc=False):
     timestamp: Raw
     bid: Raw = NULL
     ask: Raw = NULL
+    last: Raw = NULL
+    volume: Raw = NULL
+    average: Raw = NULL
 
 
 _BOOK: Final = msgspec.json.Decoder(_Book)
@@ -296,6 +301,45 @@ def tickers(body: bytes, received_at_ms: int) -> dict[str, Quote]:
         except WireError:
             continue
     return quotes
+
+
+#: Volume and average are cut to these places before they are multiplied, so that their product always fits: it is
+#: compared and ranked, never booked.
+_VOLUME_PLACES: Final = 4
+_AVERAGE_PLACES: Final = 8
+
+
+def ticker_rows(body: bytes) -> dict[str, TickerRow]:
+    """Rows of GET /api/v2/ticker by symbol, what a row does not tell left open. Unreadable rows are left out.
+
+    `volume` is of the last 24 hours and in base; its worth is told by the average price of these hours.
+    """
+    rows: dict[str, TickerRow] = {}
+    for raw in _decode(_ROWS, unpack(body, "the tickers"), "the tickers"):
+        try:
+            ticker = _decode(_TICKER, raw, "a ticker")
+            symbol = values.symbol(ticker.pair)
+            rows[symbol] = TickerRow(
+                symbol=symbol,
+                bid=values.decimal(ticker.bid, "bid"),
+                ask=values.decimal(ticker.ask, "ask"),
+                last=_told(ticker.last, "last"),
+                quote_volume_24h=_worth(_told(ticker.volume, "volume"), _told(ticker.average, "average")),
+                venue_time_ms=values.time_ms(ticker.timestamp, "timestamp"),
+            )
+        except WireError:
+            continue
+    return rows
+
+
+def _told(raw: Raw, name: str) -> Decimal | None:
+    return None if values.is_null(raw) else values.not_negative(raw, name)
+
+
+def _worth(volume: Decimal | None, average: Decimal | None) -> Decimal | None:
+    if volume is None or average is None:
+        return None
+    return money.round_down(volume, _VOLUME_PLACES) * money.round_down(average, _AVERAGE_PLACES)
 
 
 # -- trades of everybody -----------------------------------------------------------------------------------------------

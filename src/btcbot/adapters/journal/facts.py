@@ -14,6 +14,8 @@ import msgspec
 from btcbot.adapters.journal.lines import OUT, SAME, Event
 from btcbot.adapters.journal.views import ViewChange, ViewReader, ViewWriter
 from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.agent import AgentReply
+from btcbot.domain.alerts import Sample
 from btcbot.domain.bars import Bar
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill, VenueTrade
@@ -21,8 +23,10 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.ledger import Entry
 from btcbot.domain.market import Quote
+from btcbot.domain.notes import Note
 from btcbot.domain.orders import Order
 from btcbot.domain.outcomes import CancelOutcome, SubmitOutcome
+from btcbot.domain.scan import ScanRow
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.errors import InvariantBroken, StoreFailed, VenueUnavailable
 from btcbot.ports import VenueHealth
@@ -49,10 +53,16 @@ ANSWERS: Final[Mapping[str, Any]] = {
     VIEW: ViewChange,
     "feed.resync": None,
     "bars.bars": list[Bar],
+    "scanner.scan": dict[str, ScanRow],
+    "agent.decide": AgentReply,
+    "samples.take": Sample,
     "kill_switch.is_on": tuple[bool, str],
+    "kill_switch.turn_on": None,
+    "kill_switch.turn_off": None,
     "lock.is_held": bool,
     "stop.is_set": bool,
     "store.value": str | None,
+    "store.values": dict[str, str],
 }
 #: What comes out of a cycle, by its kind.
 OUTCOMES: Final[Mapping[str, Any]] = {
@@ -64,6 +74,7 @@ OUTCOMES: Final[Mapping[str, Any]] = {
     "fill": Fill,
     "entry": Entry,
     "report": CycleReport,
+    "note": Note,
 }
 #: Long answers that mostly are what they were the time before.
 _REPEATED: Final = frozenset(

@@ -26,6 +26,8 @@ from typing import Any, Final
 
 import msgspec
 
+from btcbot.profiles import Profile
+
 #: Raised whenever an older program could misread what a newer one wrote.
 SCHEMA: Final = 1
 
@@ -43,7 +45,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="start"):
-    """What the bot was built from. `settings` and `parameters` as text, never a secret; `checks` by name."""
+    """What the bot was built from. `settings` and `parameters` as text, never a secret; `checks` by name.
+
+    `parts` is the profile itself, for one of that name may be made of other parts some day.
+    """
 
     schema: int
     wall_ms: int
@@ -59,6 +64,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="st
     has_feed: bool
     has_bars: bool
     state: State
+    parts: Profile | None = None
+    has_scanner: bool = False
+    has_agent: bool = False
+    has_samples: bool = False
+    candidates: tuple[str, ...] = ()
 
 
 class Built(msgspec.Struct, kw_only=True, tag_field="kind", tag="built"):

@@ -20,6 +20,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.ledger import Entry
 from btcbot.domain.market import Quote
+from btcbot.domain.notes import Note
 from btcbot.domain.orders import Order
 from btcbot.domain.outcomes import CancelOutcome, SubmitOutcome
 from btcbot.domain.permit import Permit
@@ -174,10 +175,10 @@ class TapedKillSwitch:
         return self._ask("kill_switch.is_on", self._kill_switch.is_on)
 
     def turn_on(self, reason: str, at_ms: int) -> None:
-        self._kill_switch.turn_on(reason, at_ms)
+        self._ask("kill_switch.turn_on", self._kill_switch.turn_on, reason, at_ms)
 
     def turn_off(self) -> None:
-        self._kill_switch.turn_off()
+        self._ask("kill_switch.turn_off", self._kill_switch.turn_off)
 
 
 class TapedLock:
@@ -213,7 +214,7 @@ def taped_check(tape: Tape, name: str, check: Callable[[], str | None]) -> Calla
 
 
 class TapedTransaction:
-    """Orders, verdicts, fills, entries and reports are told; the rest follows from them."""
+    """Orders, verdicts, fills, entries, reports and notes are told; the rest follows from them."""
 
     def __init__(self, tape: Tape, transaction: Transaction) -> None:
         self._tell = tape.tell
@@ -245,6 +246,10 @@ class TapedTransaction:
     def insert_cycle(self, report: CycleReport) -> None:
         self._tell("report", report)
         self._inner.insert_cycle(report)
+
+    def insert_note(self, note: Note) -> None:
+        self._tell("note", note)
+        self._inner.insert_note(note)
 
 
 class _TapedUnit:
@@ -278,6 +283,11 @@ class _TapedStore:
         if key in self._asked:
             return self._tape.ask("store.value", self._store.value, key)
         return self._store.value(key)
+
+    def values(self, prefix: str) -> Mapping[str, str]:
+        if any(key.startswith(prefix) for key in self._asked):
+            return self._tape.ask("store.values", self._store.values, prefix)
+        return self._store.values(prefix)
 
 
 _STORE_METHODS: Final = tuple(

@@ -143,12 +143,20 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in a folder survive power loss."""
+    """Make names in a folder survive power loss. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def keep_name(path: Path) -> None:
+    """Make the name of a file that was just made survive power loss. Raises StoreFailed."""
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreFailed(f"the name of {path} could not be written to its disk: {error.strerror}") from error
 
 
 def publish(partial: Path, to: Path) -> None:

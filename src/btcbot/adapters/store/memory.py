@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -18,6 +20,7 @@ from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Account, Entry, Hold
 from btcbot.domain.money import ZERO
+from btcbot.domain.notes import NEVER_FORGOTTEN, Note, NoteKind
 from btcbot.domain.orders import OPEN, REOPENABLE, Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
@@ -51,6 +54,8 @@ class _State:
         self.verdicts: dict[str, tuple[Verdict, ...]] = {}
         self.cycles: dict[str, CycleReport] = {}
         self.forgotten_cycles: dict[None, int] = {}
+        #: By kind and number.
+        self.notes: dict[NoteKind, dict[int, Note]] = {kind: {} for kind in NoteKind}
         self.discrepancies: dict[None, tuple[Discrepancy, ...]] = {}
         self.values: dict[str, str] = {}
 
@@ -205,11 +210,19 @@ class MemoryTransaction:
             raise self._fail(f"cycle {report.cycle_id} exists already")
         self._put(self._state.cycles, report.cycle_id, report)
 
+    def insert_note(self, note: Note) -> None:
+        table = self._state.notes[note.kind]
+        self._put(table, next(reversed(table), 0) + 1, note)
+
     def forget_cycles_before(self, cycle_id: str) -> None:
         forgotten = sum(one < cycle_id for one in self._state.cycles)
         self._put(self._state.forgotten_cycles, None, self._state.forgotten_cycles.get(None, 0) + forgotten)
         self._keep_from(self._state.verdicts, cycle_id)
         self._keep_from(self._state.cycles, cycle_id)
+        for kind, table in self._state.notes.items():
+            if kind not in NEVER_FORGOTTEN:
+                forgotten_notes = [key for key, note in table.items() if "" < note.cycle_id < cycle_id]
+                self._drop_all(table, forgotten_notes)
 
     def put_discrepancies(self, discrepancies: Sequence[Discrepancy]) -> None:
         if len({discrepancy.asset for discrepancy in discrepancies}) < len(discrepancies):
@@ -237,11 +250,15 @@ class MemoryTransaction:
             self._undo.append((table, key, before))
 
     def _keep_from(self, table: dict[str, _V], first_kept: str) -> None:
+        self._drop_all(table, [key for key in table if key < first_kept])
+
+    def _drop_all(self, table: dict[_K, _V], keys: Sequence[_K]) -> None:
+        """Many at once; put back, they stand where they stood."""
         self._demand_open()
-        before = dict(table)
-        self._undo.append((table, _WHOLE, before))
-        for key in [key for key in table if key < first_kept]:
-            del table[key]
+        if keys:
+            self._undo.append((table, _WHOLE, dict(table)))
+            for key in keys:
+                del table[key]
 
     def _demand_open(self) -> None:
         if not self._is_open:
@@ -292,11 +309,10 @@ class MemoryStore:
         return next((order for order in newest_first if order.venue_order_id == venue_order_id), None)
 
     def orders(self, statuses: Sequence[OrderStatus], since_ms: int = 0) -> Sequence[Order]:
-        state = self._state
-        if not state.live and LIVE.issuperset(statuses):
+        state, (wanted, are_live) = self._state, _wanted(tuple(statuses))
+        table = state.live if are_live else state.orders
+        if not table:
             return []
-        wanted = frozenset(statuses)
-        table = state.live if wanted <= LIVE else state.orders
         return [order for order in table.values() if order.status in wanted and order.updated_at_ms >= since_ms]
 
     def recent_orders(self, limit: int) -> Sequence[Order]:
@@ -325,6 +341,9 @@ class MemoryStore:
 
     def fill_count(self) -> int:
         return len(self._state.fills)
+
+    def fills_after(self, count: int) -> Sequence[Fill]:
+        return _newest(self._state.fills, len(self._state.fills) - count)
 
     def has_entry(self, entry_id: str) -> bool:
         return entry_id in self._state.entries
@@ -356,21 +375,38 @@ class MemoryStore:
     def cycle_count(self) -> int:
         return len(self._state.cycles) + self._state.forgotten_cycles.get(None, 0)
 
+    def notes(self, kind: NoteKind, limit: int | None = None, since_ms: int = 0) -> Sequence[Note]:
+        wanted = (note for note in reversed(self._state.notes[kind].values()) if note.at_ms >= since_ms)
+        return list(islice(wanted, limit))[::-1]
+
+    def note_count(self, kind: NoteKind) -> int:
+        return len(self._state.notes[kind])
+
     def discrepancies(self) -> Sequence[Discrepancy]:
         return list(self._state.discrepancies.get(None, ()))
 
     def value(self, key: str) -> str | None:
         return self._state.values.get(key)
 
+    def values(self, prefix: str) -> Mapping[str, str]:
+        return _sorted({key: value for key, value in self._state.values.items() if key.startswith(prefix)})
+
     def trading_state(self) -> tuple[TradingState, str]:
-        values = self._state.values
-        told = values.get(TRADING_STATE), values.get(TRADING_STATE_REASON)
-        if self._trading_state is None or self._trading_state[:2] != told:
-            self._trading_state = (*told, trading_state_of(self.value))
-        return self._trading_state[2]
+        values, known = self._state.values, self._trading_state
+        state, reason = values.get(TRADING_STATE), values.get(TRADING_STATE_REASON)
+        if known is None or known[0] is not state or known[1] is not reason:
+            self._trading_state = known = (state, reason, trading_state_of(self.value))
+        return known[2]
 
     def close(self) -> None:
         self._state = _Closed()
+
+
+@lru_cache(maxsize=64)
+def _wanted(statuses: tuple[OrderStatus, ...]) -> tuple[frozenset[OrderStatus], bool]:
+    """A choice of statuses, and whether orders of all of them may still change. The same few are asked for always."""
+    wanted = frozenset(statuses)
+    return wanted, wanted <= LIVE
 
 
 def _was_wished_alike(before: Order, after: Order) -> bool:
@@ -396,7 +432,6 @@ def _at_ms(fill: Fill) -> int:
     return fill.at_ms
 
 
-def _newest(table: Mapping[str, _V], limit: int) -> list[_V]:
+def _newest(table: dict[str, _V], limit: int) -> list[_V]:
     """The last `limit`, oldest first."""
-    values = list(table.values())
-    return values[max(len(values) - limit, 0) :]
+    return list(islice(reversed(table.values()), max(limit, 0)))[::-1]

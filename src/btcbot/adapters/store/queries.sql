@@ -119,6 +119,11 @@ FROM fills WHERE client_order_id = :client_order_id ORDER BY at_ms, sequence
 -- How many fills there are.
 SELECT coalesce(max(sequence), 0) FROM fills
 
+-- fills_after --
+-- Fills in the order of booking, from a number on.
+SELECT trade_id, client_order_id, symbol, side, price, quantity, fee, tax, at_ms
+FROM fills WHERE sequence > :count ORDER BY sequence
+
 -- insert_entry --
 -- A movement of money, unless its id is booked already.
 INSERT INTO entries (sequence, entry_id, kind, at_ms, memo) VALUES (
@@ -205,6 +210,26 @@ DELETE FROM verdicts WHERE cycle_id < :first_kept
 -- Reports of cycles older than the first one to keep.
 DELETE FROM cycles WHERE cycle_id < :first_kept
 
+-- forget_notes --
+-- Notes of those cycles; not those of an operator's act, which belong to none, and not the kinds that are kept for good.
+DELETE FROM notes
+WHERE cycle_id > '' AND cycle_id < :first_kept AND kind NOT IN ('capital', 'parameters')
+
+-- insert_note --
+-- A line of a history. Notes may be forgotten anywhere, so their numbers have gaps.
+INSERT INTO notes (sequence, kind, cycle_id, at_ms, body) VALUES (
+  (SELECT coalesce(max(sequence), 0) + 1 FROM notes), :kind, :cycle_id, :at_ms, :body
+)
+
+-- notes --
+-- Notes of a kind made at or after a time, newest first, as many as asked.
+SELECT kind, cycle_id, at_ms, body FROM notes
+WHERE kind = :kind AND at_ms >= :since_ms ORDER BY sequence DESC LIMIT :limit
+
+-- note_count --
+-- How many notes of a kind there are.
+SELECT count(*) FROM notes WHERE kind = :kind
+
 -- cycles --
 -- The newest cycles, newest first.
 SELECT cycle_id, number, mode, profile, outcome, reasons, started_at_ms, ended_at_ms, counts, gates, quotes,
@@ -242,6 +267,11 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 -- value --
 -- A named control or mark.
 SELECT value FROM named_values WHERE name = :name
+
+-- values --
+-- The named values whose name begins so.
+SELECT name, value FROM named_values
+WHERE name >= :prefix AND substr(name, 1, length(:prefix)) = :prefix ORDER BY name
 
 -- all_postings --
 -- Every line of every entry, for proving the books: a row for each posting, and one with NULLs for an entry without any.

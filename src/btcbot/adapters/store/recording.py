@@ -7,20 +7,23 @@ is booked, what is open and what was closed lately stays answered; the whole pas
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from itertools import chain
+from collections.abc import Collection, Sequence
+from itertools import chain, islice, takewhile
 from typing import Final, Protocol
 
 from btcbot.adapters.store.memory import LIVE, MemoryStore
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Entry
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import OPEN, Order
 
 #: Closed orders that are kept at hand: a venue may still tell something of them.
 CLOSED_KEPT: Final = 64
 #: Orders at hand that make it worth letting go of some.
 DRAIN_ORDERS_AT: Final = 512
+#: Notes of a kind that are kept at hand: what a part of the bot that looks back asks for.
+NOTES_KEPT: Final = 512
 
 
 class Recorder(Protocol):
@@ -31,6 +34,7 @@ class Recorder(Protocol):
     def entry(self, entry: Entry) -> None: ...
     def verdict(self, verdict: Verdict) -> None: ...
     def cycle(self, report: CycleReport) -> None: ...
+    def note(self, note: Note) -> None: ...
 
 
 class RecordingStore(MemoryStore):
@@ -43,6 +47,8 @@ class RecordingStore(MemoryStore):
         self._entry_ids: set[str] = set()
         self._cycles_told = 0
         self._orders_told = 0
+        self._last_note_told: dict[NoteKind, Note | None] = dict.fromkeys(NoteKind)
+        self._notes_let_go = dict.fromkeys(NoteKind, 0)
 
     def drain(self) -> None:
         """Between two cycles: tell what is over."""
@@ -68,10 +74,12 @@ class RecordingStore(MemoryStore):
             state.cycles.clear()
         if len(state.orders) > DRAIN_ORDERS_AT:
             self._tell_orders(CLOSED_KEPT)
+        self._tell_notes(NOTES_KEPT)
 
     def tell_all(self) -> None:
         """At the end: everything, open orders too."""
         self.drain()
+        self._tell_notes(0)
         self._tell_orders(0)
         for order in self._state.orders.values():
             self._recorder.order(order)
@@ -85,6 +93,20 @@ class RecordingStore(MemoryStore):
             del orders[order.client_order_id]
             self._orders_told += 1
 
+    def _tell_notes(self, kept: int) -> None:
+        """Tell what is new, before somebody forgets it with the reports of old cycles; let go of all but the newest
+        `kept` of each kind."""
+        for kind, table in self._state.notes.items():
+            last = self._last_note_told[kind]
+            fresh = list(takewhile(lambda note: note is not last, reversed(table.values())))  # noqa: B023 - used at once
+            if fresh:
+                for note in reversed(fresh):
+                    self._recorder.note(note)
+                self._last_note_told[kind] = fresh[0]
+            for number in list(islice(table, max(len(table) - kept, 0))):
+                del table[number]
+                self._notes_let_go[kind] += 1
+
     def open_orders(self) -> Collection[Order]:
         """Those that are open now, oldest first."""
         return [order for order in self._state.live.values() if order.status in OPEN]
@@ -94,6 +116,13 @@ class RecordingStore(MemoryStore):
 
     def fill_count(self) -> int:
         return len(self._fill_ids) + super().fill_count()
+
+    def fills_after(self, count: int) -> Sequence[Fill]:
+        """Those that are still at hand."""
+        return super().fills_after(count - len(self._fill_ids))
+
+    def note_count(self, kind: NoteKind) -> int:
+        return self._notes_let_go[kind] + super().note_count(kind)
 
     def has_entry(self, entry_id: str) -> bool:
         return entry_id in self._entry_ids or super().has_entry(entry_id)

@@ -19,6 +19,7 @@ from btcbot.domain.fills import Fill
 from btcbot.domain.intents import Side
 from btcbot.domain.ledger import Account, Entry, EntryKind, Hold, Posting
 from btcbot.domain.money import plain
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.ports import BookIdentity, Discrepancy
@@ -31,6 +32,7 @@ _SIDE: Final = {side.value: side for side in Side}
 _STATUS: Final = {status.value: status for status in OrderStatus}
 _ACCOUNT: Final = {account.value: account for account in Account}
 _KIND: Final = {kind.value: kind for kind in EntryKind}
+_NOTE_KIND: Final = {kind.value: kind for kind in NoteKind}
 _OUTCOME: Final = {outcome.value: outcome for outcome in CycleOutcome}
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -290,6 +292,15 @@ def cycle(row: Row) -> CycleReport:
         realized_pnl_try=Decimal(realized_pnl_try),
         unrealized_pnl_try=Decimal(unrealized_pnl_try),
     )
+
+
+def of_note(note: Note) -> Parameters:
+    return {"kind": note.kind.value, "cycle_id": note.cycle_id, "at_ms": note.at_ms, "body": note.body}
+
+
+def note(row: Row) -> Note:
+    kind, cycle_id, at_ms, body = row
+    return Note(kind=_NOTE_KIND[kind], cycle_id=cycle_id, at_ms=at_ms, body=body)
 
 
 def of_discrepancy(discrepancy: Discrepancy) -> Parameters:

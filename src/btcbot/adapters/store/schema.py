@@ -7,7 +7,7 @@ Imported only to make or migrate a database and by tests; the order path speaks 
 - `sequence` numbers rows in the order of writing, without gaps.
 - Fills, entries and postings are written once (I4): the database itself refuses to change or delete them.
 - `account_balances` keeps the sums of postings; each write of an entry moves them in the same unit.
-- An order's status carries no CHECK: a new status must not need the table to be built anew.
+- An order's status and a note's kind carry no CHECK: a new one must not need the table to be built anew.
 """
 
 from __future__ import annotations
@@ -262,6 +262,18 @@ cycles = Table(
     _money("realized_pnl_try"),
     _money("unrealized_pnl_try"),
     UniqueConstraint("cycle_id"),
+)
+
+notes = Table(
+    "notes",
+    METADATA,
+    _sequence(),
+    _text("kind"),
+    _text("cycle_id"),
+    _integer("at_ms"),
+    _text("body"),
+    Index("ix_notes_kind", "kind", "sequence"),
+    Index("ix_notes_cycle_id", "cycle_id"),
 )
 
 discrepancies = Table(

@@ -20,6 +20,7 @@ from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Account, Entry, Hold
 from btcbot.domain.money import ZERO, plain
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
@@ -110,7 +111,11 @@ class SqlTransaction(ABC):
     def insert_cycle(self, report: CycleReport) -> None:
         self._write("insert_cycle", rows.of_cycle(report))
 
+    def insert_note(self, note: Note) -> None:
+        self._write("insert_note", rows.of_note(note))
+
     def forget_cycles_before(self, cycle_id: str) -> None:
+        self._write("forget_notes", {"first_kept": cycle_id})
         self._write("forget_verdicts", {"first_kept": cycle_id})
         self._write("forget_cycles", {"first_kept": cycle_id})
 
@@ -185,6 +190,9 @@ class SqlStore(ABC):
     def fill_count(self) -> int:
         return self._count("fill_count")
 
+    def fills_after(self, count: int) -> Sequence[Fill]:
+        return self._many("fills_after", rows.fill, {"count": count})
+
     def has_entry(self, entry_id: str) -> bool:
         return bool(self._rows("has_entry", {"entry_id": entry_id}))
 
@@ -216,12 +224,24 @@ class SqlStore(ABC):
     def cycle_count(self) -> int:
         return self._count("cycle_count")
 
+    def notes(self, kind: NoteKind, limit: int | None = None, since_ms: int = 0) -> Sequence[Note]:
+        parameters = {"kind": kind.value, "since_ms": since_ms, "limit": _ALL if limit is None else limit}
+        newest_first = self._many("notes", rows.note, parameters)
+        newest_first.reverse()
+        return newest_first
+
+    def note_count(self, kind: NoteKind) -> int:
+        return int(self._rows("note_count", {"kind": kind.value})[0][0])
+
     def discrepancies(self) -> Sequence[Discrepancy]:
         return self._many("discrepancies", rows.discrepancy)
 
     def value(self, key: str) -> str | None:
         found = self._rows("value", {"name": key})
         return str(found[0][0]) if found else None
+
+    def values(self, prefix: str) -> Mapping[str, str]:
+        return {str(name): str(value) for name, value in self._rows("values", {"prefix": prefix})}
 
     def trading_state(self) -> tuple[TradingState, str]:
         return trading_state_of(self.value)

@@ -210,7 +210,7 @@ class SqliteStore(SqlStore):
                     _keep_durably(connection, library)
                     _bring_up_to_date(connection, library, path)
             if is_made:
-                files.sync_folder(path.parent)
+                files.keep_name(path)
         except BaseException:
             connection.close()
             raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from btcbot.backtest.events import told
 from btcbot.backtest.export import tables as exported
 from btcbot.backtest.export import with_plain_money
 
@@ -95,19 +96,37 @@ _LAYOUT: Final = {
 }
 
 
+#: Shown where there are any.
+_EVENTS: Final = (
+    "Events",
+    {"at_ms": ("Time (UTC)", TIME), "kind": ("What", WORD), "cycle_id": ("Cycle", WORD), "told": ("Told", WORD)},
+)
+
+
 def tables(findings: Findings) -> list[Table]:
-    """Decisions, orders, fills and round trips."""
+    """Decisions, orders, fills, round trips, and what a profile's parts did."""
     all_of = exported(findings)
     packed = []
-    for name, (title, layout) in _LAYOUT.items():
+    layouts = {**_LAYOUT, **({"events": _EVENTS} if findings.result.events.height else {})}
+    for name, (title, layout) in layouts.items():
         whole = all_of[name]
         first = whole.head(ROWS_MAX)
+        if name == "events":
+            first = _with_words(first)
         if name == "decisions":
             first = _with_reasons(first, all_of["orders"])
         shown = with_plain_money(first)
         columns = [_column(shown[key], head, kind) for key, (head, kind) in layout.items()]
         packed.append(Table(name=name, title=title, total=whole.height, shown=first.height, columns=columns))
     return packed
+
+
+def _with_words(events: pl.DataFrame) -> pl.DataFrame:
+    """Each event with what it says in words."""
+    import polars as pl
+
+    rows = zip(events["kind"].cast(pl.String).to_list(), events["body"].to_list(), strict=True)
+    return events.with_columns(told=pl.Series([told(kind, body) for kind, body in rows], dtype=pl.String))
 
 
 def _with_reasons(decisions: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame:

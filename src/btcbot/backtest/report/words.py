@@ -119,12 +119,15 @@ class Words:
     @property
     def groups(self) -> Sequence[tuple[str, Sequence[Line]]]:
         """Statistics under their headings."""
-        return (
+        groups = [
             ("Result", self._of_result()),
             ("Risk", self._of_risk()),
             ("Trading", self._of_trading()),
             ("Round trips", self._of_trips()),
-        )
+        ]
+        if any(self._found.counts.values()):
+            groups.append(("Profile", self._of_profile()))
+        return groups
 
     def _told(self, name: str, title: str, value: str, meaning: str) -> Line:
         """With the reason in place of the meaning where there is no value."""
@@ -185,6 +188,31 @@ class Words:
             self._told("worst_trip", "Worst", self._money(trips.worst), "net of fees"),
             self._told("average_trip", "Average", self._money(trips.average), "net of fees"),
             self._told("average_holding_s", "Held on average", span(trips.held_ms_mean), "first in, first out"),
+        )
+
+    def _of_profile(self) -> Sequence[Line]:
+        counts = self._found.counts
+        return (
+            Line("Profile", self._result.profile, "whose parts stood around the strategy"),
+            Line(
+                "Choices of symbols",
+                f"{counts['universe_choices']:,}",
+                f"{counts['universe_choices_put_off']:,} put off while the market could not be judged",
+            ),
+            Line(
+                "Replaced orders",
+                f"{counts['replacements']:,}",
+                f"{counts['replacements_abandoned']:,} replacements given up",
+            ),
+            Line(
+                "Parameters changed",
+                f"{counts['param_changes']:,}",
+                f"{counts['params_rolled_back']:,} rolled back, {counts['params_refused']:,} refused, "
+                f"{counts['params_checkpoints']:,} checkpoints",
+            ),
+            Line("Changes of level", f"{counts['degrade_changes']:,}", f"after {counts['anomalies']:,} anomalies"),
+            Line("Freezes", f"{counts['freezes']:,}", "on orders that nobody could explain, and their ends"),
+            Line("Kill switch", f"{counts['kill_switch_trips']:,}", "times that failures turned it on"),
         )
 
     @property

@@ -4,7 +4,8 @@ The watchers see three things: what really happens at the venue (the engine's ev
 (bytes), and what the database holds after a commit (SQL of their own). Who watches what stands in `WATCHERS`, in the
 order in which they speak: where several would be right, the one whose promise is the narrower comes first.
 
-I12 is `instances.one_writer`; I19 is two runs of a seed compared; I21 and I22 are proved on processes and disks.
+I12 is `instances.one_writer`; I19 is two runs of a seed compared; I21 and I22 are proved on processes and disks; I26 is
+what `course` demands of a world that has healed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from btcbot.testing.checkers.bounds import I11Stamps, I17Manners, I18Bounds
 from btcbot.testing.checkers.brakes import I5Budget, I6Gates, I8KillSwitch, I13DryRun
 from btcbot.testing.checkers.market import I14Form, I15Quotes
 from btcbot.testing.checkers.orders import I1SentOnce, I7Settled, I9LifeCycle, I10Holds
+from btcbot.testing.checkers.replacements import I5Replacements
+from btcbot.testing.checkers.results import I25Results
 from btcbot.testing.checkers.scene import (
     BALANCES_PATH,
     BOOK_PATH,
@@ -28,7 +31,10 @@ from btcbot.testing.checkers.scene import (
     Stage,
     Violated,
     Written,
+    is_ours,
 )
+from btcbot.testing.checkers.stance import I23Freeze, I23KillChain, I23Stance
+from btcbot.testing.checkers.tuning import I24Tuning
 from btcturk_sim.events import Event, OrderInserted, OrderMatched
 from btcturk_sim.orders import Fill, Order
 from btcturk_sim.wire import Delivery, Request, Response
@@ -47,12 +53,18 @@ WATCHERS: Final[tuple[type[Invariant], ...]] = (
     I6Gates,
     I15Quotes,
     I14Form,
+    I5Replacements,
     I5Budget,
+    I23Stance,
+    I23Freeze,
+    I23KillChain,
+    I24Tuning,
     I7Settled,
     I2Fills,
     I4Entries,
     I10Holds,
     I20Audit,
+    I25Results,
     I3Balances,
 )
 
@@ -110,6 +122,7 @@ class Checkers:
     def new_life(self) -> None:
         """Another process runs now."""
         self._scene.told, self._scene.told_before, self._scene.free_told = {}, {}, None
+        self._scene.is_woken = False  # the cycle in which the last one ended, perhaps
         if self._scene.eye is not None:
             self._scene.eye.new_life()
         self._scene.catch_up()
@@ -144,13 +157,13 @@ class Checkers:
         scene = self._scene
         if isinstance(event, OrderInserted):
             order = event.order
-            if order.account is scene.account and order.client_id.startswith(PREFIX):
+            if order.account is scene.account and is_ours(order.client_id):
                 scene.ours.setdefault(order.client_id, order)
                 for watch in self._placed:
                     watch(order)
         elif isinstance(event, OrderMatched) and event.account is scene.account:
             scene.fills[event.fill.id] = event.fill
-            if event.order.client_id.startswith(PREFIX):
+            if is_ours(event.order.client_id):
                 if event.order.left > 0:
                     scene.partial.add(event.order.id)
                 scene.holdings.setdefault(event.order.instrument.symbol, Holding()).add(event.fill)
@@ -183,7 +196,7 @@ class Checkers:
         elif request.path == BOOK_PATH:
             if answer.status == 200:
                 self._scene.book_told(request, answer)
-            elif self._scene.eye is not None:
+            elif self._scene.eye is not None and not self._rig.is_looking:
                 self._scene.eye.failed()
 
     def committed(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from btcbot.testing.checkers.scene import PREFIX, ZERO, Invariant, Scene, Sent, Written
+from btcbot.testing.checkers.scene import ZERO, Invariant, Scene, Sent, Written, is_ours
 from btcturk_sim.money import exact
 from btcturk_sim.orders import Side
 
@@ -45,7 +45,7 @@ class _NothingLeftOut(Invariant):
 
     def _look(self) -> None:
         for fill in self.scene.not_booked():
-            if fill.client_id.startswith(PREFIX) is self.of_ours:
+            if is_ours(fill.client_id) is self.of_ours:
                 whose = fill.client_id if self.of_ours else "other hands"
                 self.violated(f"trade {fill.id} of {whose} was told long ago and is not booked")
 
@@ -78,7 +78,7 @@ class I2Fills(_NothingLeftOut):
 
     @exact
     def at_rest(self) -> None:
-        executed = {fill.id for fill in self.scene.fills.values() if fill.client_id.startswith(PREFIX)}
+        executed = {fill.id for fill in self.scene.fills.values() if is_ours(fill.client_id)}
         booked = {int(trade) for (trade,) in self.scene.sql("SELECT trade_id FROM fills")}
         if booked != executed:
             self.violated(f"trades of the venue and of the books differ: {sorted(executed ^ booked)[:3]}")
@@ -200,28 +200,28 @@ class I16Foreign(_NothingLeftOut):
 
     def cancel_leaves(self, venue_order_id: int) -> None:
         order = self.scene.account.find(venue_order_id)
-        if order is not None and not order.client_id.startswith(PREFIX):
+        if order is not None and not is_ours(order.client_id):
             self.violated(f"order {venue_order_id} is not ours and is cancelled")
 
     def order_written(self, written: Written) -> None:
-        if not written.client.startswith(PREFIX):
+        if not is_ours(written.client):
             self.violated(f"order {written.client} is not ours and stands in our books")
 
     def fill_written(self, row: Mapping[str, Any]) -> None:
         fill = self.scene.fills.get(int(row["trade_id"]))
-        if fill is not None and not fill.client_id.startswith(PREFIX):
+        if fill is not None and not is_ours(fill.client_id):
             self.violated(f"trade {fill.id} is not ours and is booked to {row['client_order_id']}")
 
     def unit_committed(self, unit: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         for statement, row in unit:
             if statement == "insert_entry" and row["entry_id"].startswith("foreign:"):
                 fill = self.scene.fills.get(int(row["entry_id"].removeprefix("foreign:")))
-                if fill is None or fill.client_id.startswith(PREFIX):
+                if fill is None or is_ours(fill.client_id):
                     self.violated(f"{row['entry_id']} is booked, and no trade of other hands has that id")
         super().unit_committed(unit)
 
     def at_rest(self) -> None:
-        foreign = {f"foreign:{one.id}" for one in self.scene.fills.values() if not one.client_id.startswith(PREFIX)}
+        foreign = {f"foreign:{one.id}" for one in self.scene.fills.values() if not is_ours(one.client_id)}
         booked = {entry for (entry,) in self.scene.sql("SELECT entry_id FROM entries WHERE kind = 'foreign'")}
         if foreign != booked:
             self.violated(f"foreign trades of the venue and of the books differ: {sorted(foreign ^ booked)}")

@@ -18,6 +18,8 @@ UNITS_PER_CYCLE_MAX: Final = 120
 #: Reads of which a cycle needs one answer; each may be tried so often for it.
 ASKED_ONCE: Final = ("/api/v1/users/balances", "/api/v1/openOrders")
 TRIES_MAX: Final = 3
+#: A change that one cycle could not act on may wake the next ones; it does not do so for ever.
+WOKEN_FOR_NOTHING_MAX: Final = 10
 #: Why an order is cancelled when a human says so, as often as he likes.
 OPERATORS_WISH: Final = "order:cancelled_by_operator"
 
@@ -80,13 +82,14 @@ class I17Manners(Invariant):
 
 class I18Bounds(Invariant):
     """Requests, units and time of a cycle are bounded; so are tries of a read, and cancellations of an order. A cycle
-    that the feed woke sends orders and nothing else."""
+    that the feed woke sends orders and nothing else; and the feed wakes none where it has told nothing new."""
 
     name = "I18"
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self._requests = self._units = self._started_ms = self._paused_before_ms = 0
+        self._tellings = self._woken_for_nothing = 0
         self._tries: Counter[str] = Counter()
         #: Of each order: the wall time at which its cancellation was last wished for, as far as it was not taken back.
         self._wished_ms: dict[str, int] = {}
@@ -98,6 +101,11 @@ class I18Bounds(Invariant):
 
     def woken_begins(self) -> None:
         self._requests = self._units = 0
+        tellings = 0 if self.scene.eye is None else self.scene.eye.tellings
+        self._woken_for_nothing = self._woken_for_nothing + 1 if tellings == self._tellings else 0
+        self._tellings = tellings
+        if self._woken_for_nothing > WOKEN_FOR_NOTHING_MAX:
+            self.violated(f"{self._woken_for_nothing} cycles in a row were woken, and the feed told nothing new")
 
     def request_leaves(self, request: Request) -> None:
         if self.scene.is_woken and request.method != "POST":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from btcbot.testing.checkers.replacements import is_replacement
 from btcbot.testing.checkers.scene import ZERO, Invariant, Scene, Sent
 from btcturk_sim.money import exact
 from btcturk_sim.orders import Side
@@ -102,11 +103,17 @@ class I6Gates(Invariant):
         stage, rig, client = self.scene.stage, self.scene.rig, sent.client
         if stage.safe_mode_left:
             self.violated(f"{client} leaves in safe mode")
-        if stage.is_healing:
+        if stage.is_healing and not is_replacement(sent):
             self.violated(f"{client} leaves although nothing was wished")
         state = self.scene.sql("SELECT value FROM named_values WHERE name = 'trading_state'")
         if state and state[0][0] in ("HALTED", "FROZEN"):
             self.violated(f"{client} leaves while {state[0][0]}")
+        freeze = self.scene.sql("SELECT value FROM named_values WHERE name = 'order_freeze'")
+        if freeze and freeze[0][0]:
+            self.violated(f"{client} leaves while orders that nobody can explain freeze everything")
+        freeze = self.scene.sql("SELECT value FROM named_values WHERE name = 'order_freeze'")
+        if freeze and freeze[0][0]:
+            self.violated(f"{client} leaves while orders are frozen that nobody can explain")
         skew_ms = rig.bot.exchange.health().clock_skew_ms
         if skew_ms is None or abs(skew_ms) >= 2_000:
             self.violated(f"{client} leaves with a clock skew of {skew_ms} ms")

@@ -143,19 +143,24 @@ class FeedEye:
         self._tellings: dict[str, list[Telling]] = {}
         #: What happened to the connection, for the trace: it may be taken and emptied.
         self.news: list[tuple[int, str]] = []
+        #: How often anything came of the feed: frames, and connections that began or ended.
+        self.tellings = 0
 
     # -- the feed ------------------------------------------------------------------------------------------------------
 
     def connected(self, now_ms: int) -> None:
+        self.tellings += 1
         self._is_connected, self._heard_ms = True, now_ms
         self.news.append((now_ms, "feed connected"))
 
     def heard(self, text: str | None, now_ms: int) -> None:
+        self.tellings += 1
         self._heard_ms = now_ms
         if text is not None and text.startswith((_CHANGE, _BOOK)):
             self._read(text, now_ms)
 
     def lost(self, why: str, now_ms: int) -> None:
+        self.tellings += 1
         if self._is_connected:
             self._lost_ms = now_ms
         self._is_connected = False

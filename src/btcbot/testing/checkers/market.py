@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from btcbot.testing.checkers.scene import NEVER_PLACED, PREFIX, ZERO, Invariant, Sent
+from btcbot.testing.checkers.scene import NEVER_PLACED, ZERO, Invariant, Sent, is_ours
 from btcturk_sim.money import exact
 from btcturk_sim.orders import Side
 
@@ -71,7 +71,7 @@ class I14Form(Invariant):
         held = self.scene.holdings.get(sent.symbol)
         on_sale = sum(
             (one.left for one in self.scene.account.open_orders.values()
-             if one.client_id.startswith(PREFIX) and one.side is Side.SELL and one.instrument.symbol == sent.symbol),
+             if is_ours(one.client_id) and one.side is Side.SELL and one.instrument.symbol == sent.symbol),
             ZERO,
         )  # fmt: skip
         owned = held.quantity if held else ZERO

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from btcturk_sim.accounts import Transfer
 
 PREFIX: Final = "btcbot-"
+#: The database of another bot that trades with the same key: its orders carry the prefix, and are none of ours.
+OTHER_BOOK: Final = "0ddb00c5"
+_OF_OTHER_BOOK: Final = f"{PREFIX}{OTHER_BOOK}-"
 ZERO: Final = Decimal(0)
 #: Between the last look at the market and the moment at which an order is written down; where the process stood still
 #: in the cycle, the age of the stamp protects and nothing else.
@@ -75,6 +78,11 @@ class Stage(Protocol):
     def minimum_lately(self, symbol: str) -> Decimal: ...
     @staticmethod
     def transfer_name(transfer: Transfer) -> str: ...
+
+
+def is_ours(client_order_id: str) -> bool:
+    """Whether an order was sent by the bot of this story."""
+    return client_order_id.startswith(PREFIX) and not client_order_id.startswith(_OF_OTHER_BOOK)
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +185,9 @@ class Scene:
         )
 
     def asks(self, path: str) -> None:
-        """A request is about to leave."""
+        """A request is about to leave; one that looks for symbols to choose is none that anybody trades on."""
+        if self.rig.is_looking:
+            return
         if path == TIME_PATH:
             self.measuring_since_ms = self.measuring_since_ms or self.now_ms()
         elif path != ORDER_PATH:
@@ -210,7 +220,7 @@ class Scene:
 
     def working(self) -> list[Order]:
         """Our open orders at the venue."""
-        return [one for one in self.account.open_orders.values() if one.client_id.startswith(PREFIX)]
+        return [one for one in self.account.open_orders.values() if is_ours(one.client_id)]
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self.rig.disk.execute(statement, parameters).fetchall()
@@ -239,6 +249,9 @@ class Scene:
             self.free_told = {row["asset"]: Decimal(row["free"]) for row in rows}
 
     def book_told(self, request: Request, answer: Response) -> None:
+        """For trading; what a look over the market is told is nothing to trade on, nor to compare a feed with."""
+        if self.rig.is_looking:
+            return
         symbol = request.query.partition("pairSymbol=")[2].partition("&")[0]
         try:
             data = json.loads(answer.body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]

@@ -333,5 +333,6 @@ def _rig_of(story: Story, folder: Path, eye: FeedEye | None) -> Rig:
         trades_max=TRADES_MAX,
         log=NoLog(),
         metrics=NullMetrics(),
+        profile=story.profile,
         **settings,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from btcbot.profiles import RUN, Profile
 from btcturk_sim.auth import NonceRule
 from btcturk_sim.engine import EngineOptions
 
@@ -72,6 +73,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     has_brakes: bool = False
     #: Short enough for every pair of crashes.
     is_short: bool = False
+    #: Which parts the cycle has.
+    profile: Profile = RUN
     #: What a human does while everything settles, before each cycle.
     mends: Act | None = None
 

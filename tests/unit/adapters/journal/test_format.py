@@ -23,6 +23,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.outcomes import Accepted, Canceled, CancelRequested, InDoubt, NotSent, Refused, Simulated
 from btcbot.errors import InvariantBroken, VenueUnavailable
 from btcbot.ports import VenueHealth
+from btcbot.services.alerts import Samples
 
 BTC = Instrument(symbol="BTCTRY", base="BTC", quote="TRY", price_scale=0, quantity_scale=8, value_min=Decimal("99.91"))
 
@@ -72,7 +73,10 @@ class TestFacts:
             (ports.Exchange, "exchange", {"close"}),
             (ports.MarketFeed, "feed", {"start", "close", "wait"}),
             (ports.BarSource, "bars", {"close"}),
-            (ports.KillSwitch, "kill_switch", {"turn_on", "turn_off"}),
+            (ports.MarketScanner, "scanner", set()),
+            (ports.AgentPolicy, "agent", {"close"}),
+            (Samples, "samples", set()),
+            (ports.KillSwitch, "kill_switch", set()),
             (ports.WriterLock, "lock", set()),
             (ports.StopSignal, "stop", {"wait"}),
         ],
@@ -84,8 +88,21 @@ class TestFacts:
 
     def test_every_socket_is_on_the_tape_or_known_not_to_be(self) -> None:
         """Something new that a cycle can ask has to be recorded, or a replay would ask the world."""
-        on_tape = {"store", "exchange", "clock", "stop", "kill_switch", "lock", "checks", "feed", "bars"}
-        beside = {"metrics", "log", "gate_policy", "signals"}
+        on_tape = {
+            "store",
+            "exchange",
+            "clock",
+            "stop",
+            "kill_switch",
+            "lock",
+            "checks",
+            "feed",
+            "bars",
+            "scanner",
+            "agent",
+            "samples",
+        }
+        beside = {"metrics", "log", "gate_policy", "signals", "candidates"}
         assert set(Sockets.__struct_fields__) == on_tape | beside
 
     def test_answers_come_back_as_they_were(self) -> None:

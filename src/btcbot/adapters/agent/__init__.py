@@ -1,0 +1,1 @@
+"""Agents that are asked over the network."""

@@ -1,0 +1,69 @@
+"""What `doctor` expects of the last cycles: refusals, fills, time of a cycle, drawdown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from btcbot.config.groups.base import Group
+from btcbot.config.kinds import Exact, Switch, Whole
+
+__all__ = ["SloSettings", "slo_problems"]
+
+
+class SloSettings(Group):
+    """Fields of `Settings`; see there."""
+
+    doctor_slo_enabled: Switch = Field(default=True, description="Let «doctor» judge the last cycles.")
+    doctor_slo_lookback: Whole = Field(
+        default=20, ge=1, le=10_000, description="Cycles that «doctor» looks back over when it judges them."
+    )
+    doctor_slo_min_orders: Whole = Field(
+        default=5, ge=1, le=10_000, description="Orders in these cycles below which their rates are not judged."
+    )
+    doctor_slo_max_reject_rate_warn: Exact = Field(
+        default=Decimal("0.05"), ge=0, le=1, description="Share of orders refused by the venue above which it warns."
+    )
+    doctor_slo_max_reject_rate_fail: Exact = Field(
+        default=Decimal("0.1"), ge=0, le=1, description="Share of orders refused by the venue above which it fails."
+    )
+    doctor_slo_min_fill_rate_warn: Exact = Field(
+        default=Decimal("0.5"),
+        ge=0,
+        le=1,
+        description="Share of ended orders with a fill below which it warns; resting orders may end without one.",
+    )
+    doctor_slo_min_fill_rate_fail: Exact = Field(
+        default=Decimal("0.1"), ge=0, le=1, description="Share of ended orders with a fill below which it fails."
+    )
+    doctor_slo_max_latency_ms_warn: Whole = Field(
+        default=2_500,
+        ge=1,
+        le=600_000,
+        description="Milliseconds of a cycle, exceeded by one in twenty, above which it warns.",
+    )
+    doctor_slo_max_latency_ms_fail: Whole = Field(
+        default=10_000,
+        ge=1,
+        le=600_000,
+        description="Milliseconds of a cycle, exceeded by one in twenty, above which it fails.",
+    )
+    doctor_slo_max_drawdown_ratio_warn: Exact = Field(
+        default=Decimal("0.1"), ge=0, le=1, description="Fall of the equity from its highest above which it warns."
+    )
+    doctor_slo_max_drawdown_ratio_fail: Exact = Field(
+        default=Decimal("0.2"), ge=0, le=1, description="Fall of the equity from its highest above which it fails."
+    )
+
+
+def slo_problems(settings: SloSettings) -> list[str]:
+    """What is fine one by one and cannot be meant together."""
+    upper = ("reject_rate", "latency_ms", "drawdown_ratio")
+    pairs = [(f"doctor_slo_max_{name}_warn", f"doctor_slo_max_{name}_fail") for name in upper]
+    pairs.append(("doctor_slo_min_fill_rate_fail", "doctor_slo_min_fill_rate_warn"))
+    return [
+        f"{least.upper()}: is above {most.upper()}; lower it, so that a warning comes before a failure"
+        for least, most in pairs
+        if getattr(settings, least) > getattr(settings, most)
+    ]

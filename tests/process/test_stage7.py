@@ -1,0 +1,201 @@
+"""`stage7-run` as shipped, on paper against a local BtcTurk over real sockets: it trades and adapts, survives kills, is
+played again, and the venue never sees anything but public reads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.process.test_paper import Paper
+
+from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.domain.intents import Side
+from btcbot.domain.notes import NoteKind
+from btcbot.services import adaptation
+from btcbot.testing.rig import BotProcess, Simulator, bare_environment, wait_until, write_settings
+
+pytestmark = pytest.mark.slow
+
+SYMBOLS: Final = ("BTCTRY", "ETHTRY", "SOLTRY", "XRPTRY", "AVAXTRY", "TRXTRY")
+#: Few pairs at first, so that there is room to grow; healthy cycles count soon; prices in whole books.
+SETTINGS: Final[Mapping[str, str]] = {
+    "DRY_RUN_TRY_BALANCE": "20000",
+    "TRY_CASH_TARGET": "2000",
+    "TRY_CASH_MAX": "4000",
+    "COOLDOWN_SECONDS": "1",
+    "TTL_SECONDS": "6",
+    "SETTLE_HORIZON_SECONDS": "2",
+    "MAX_ORDERS_PER_CYCLE": "6",
+    "NOTIONAL_CAP_TRY_PER_CYCLE": "6000",
+    "MAX_INTENT_NOTIONAL_TRY": "1000",
+    "MAX_POSITION_TRY_PER_SYMBOL": "8000",
+    "MAX_TOTAL_EXPOSURE_TRY": "40000",
+    "RISK_MAX_GROSS_EXPOSURE_TRY": "40000",
+    "RISK_MAX_POSITION_PCT": "80",
+    "PORTFOLIO_DRIFT": "0.02",
+    "PORTFOLIO_ORDER_OFFSET_BPS": "2",
+    "REPLACE_MIN_AGE_SECONDS": "1",
+    "REPLACE_COOLDOWN_SECONDS": "2",
+    "MAX_DAILY_LOSS_TRY": "10000",
+    "RISK_MAX_DAILY_DRAWDOWN_TRY": "10000",
+    "RISK_MAX_DRAWDOWN_TRY": "10000",
+    "MAX_DRAWDOWN_PCT": "60",
+    "RISK_BUY_STOP_DAILY_LOSS_PCT": "60",
+    "RISK_BUY_STOP_DRAWDOWN_PCT": "60",
+    "PNL_DIVERGENCE_TRY_WARN": "1000",
+    "PNL_DIVERGENCE_TRY_ERROR": "5000",
+    "UNIVERSE_TOP_N": "3",
+    "UNIVERSE_PROBATION_MINUTES": "0",
+    "UNIVERSE_MIN_QUOTE_VOLUME_TRY": "0",
+    "STAGE7_VOL_LOOKBACK": "3",
+    "ADAPTATION_UNIVERSE_MIN": "2",
+    "ADAPTATION_UNIVERSE_MAX": "6",
+    "ADAPTATION_TURNOVER_SHARE": "0.3",
+}
+
+
+class Adaptive(Paper):
+    """A local BtcTurk, a database, and `stage7-run` one after the other."""
+
+    def __init__(self, folder: Path, symbols: Sequence[str] = SYMBOLS) -> None:
+        super().__init__(folder, symbols)
+
+    def settings(self, **more: str) -> dict[str, str]:
+        given = {**SETTINGS, "BTCTURK_GRAPH_URL": self.venue.graph_url, **more}
+        plain = {
+            "BTCTURK_BASE_URL": self.venue.rest_url,
+            "BTCTURK_WS_URL": self.venue.ws_url,
+            "STATE_DB_PATH": str(self.database),
+            "SYMBOLS": ",".join(self.symbols),
+        }
+        return {**plain, **given}
+
+    def start(self, settings: Mapping[str, str] | None = None, *options: str) -> BotProcess:
+        name = f"bot-{len(self.bots)}"
+        env_file = write_settings(self.folder / f"{name}.env", settings or self.settings())
+        bot = BotProcess(self.folder, env_file, 2.0, *options, log_name=f"{name}.log", command="stage7-run")
+        self.bots.append(bot)
+        return bot
+
+    def cycles(self) -> int:
+        if not self.database.exists():
+            return 0
+        try:
+            books = self.books()
+        except Exception:  # noqa: BLE001 - being made at this moment
+            return 0
+        try:
+            return books.cycle_count()
+        finally:
+            books.close()
+
+    def wait_for_cycles(self, more: int, bot: BotProcess, seconds_max: float = 60.0) -> None:
+        wanted = self.cycles() + more
+
+        def are_there() -> bool:
+            assert bot.status() is None, bot.last_lines()
+            return self.cycles() >= wanted
+
+        wait_until(are_there, seconds_max, f"{more} cycles; {bot.last_lines(1)}")
+
+    def told(self, *arguments: str) -> Any:
+        """What a command says in one line of JSON."""
+        done = subprocess.run(
+            [sys.executable, "-m", "btcbot", *arguments, "--json"],
+            env=bare_environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def adaptive(tmp_path: Path) -> Iterator[Adaptive]:
+    made = Adaptive(tmp_path)
+    yield made
+    made.close()
+
+
+def demand_public_reads_only(venue: Simulator) -> None:
+    """No write, nothing private, nothing signed, no login: asked of the venue itself."""
+    requests = venue.requests()
+    assert {row["method"] for row in requests} == {"GET"}
+    paths = {row["path"] for row in requests}
+    assert all(path.startswith(("/api/v2/", "/v1/klines/")) for path in paths), paths
+    assert not [row for row in requests if row.get("key")]
+    state = venue.state()
+    assert state["feed"]["connections"] > 0
+    assert (state["feed"]["logins"], state["feed"]["logins_refused"]) == (0, 0)
+    assert all(account["orders"] == [] and account["fills"] == [] for account in state["accounts"].values())
+
+
+def test_it_trades_and_adapts_on_paper_survives_kills_and_the_venue_sees_only_reads(adaptive: Adaptive) -> None:
+    db = ("--db", str(adaptive.database))
+    bot = adaptive.start()
+    adaptive.wait_for_cycles(8, bot)
+    for _ in range(2):
+        bot.kill()
+        bot = adaptive.start()
+        adaptive.wait_for_cycles(6, bot)
+    adaptive.settle(bot)
+
+    assert adaptive.fills()[Side.BUY] >= 3
+    assert adaptive.judgement().faults == []
+    demand_public_reads_only(adaptive.venue)
+
+    status, history = adaptive.told("params", "status", *db), adaptive.told("params", "history", *db)["changes"]
+    applied = [change for change in history if change["outcome"] == "APPLIED"]
+    assert {change["field"] for change in applied} >= {"universe_size"}, history
+    assert all(change["reason"] and change["before"] and change["after"] for change in applied)
+    assert status["adapted"]
+    assert status["version"] >= len({change["to_version"] for change in applied})
+    size = int(status["parameters"]["universe_size"]["in_force"])
+    assert 3 < size <= 6, "within its bounds, and above where it began"
+
+    books = SqliteStore.open(adaptive.database, read_only=True)
+    try:
+        cycles = books.cycle_count()
+        assert books.note_count(NoteKind.RUN_METRICS) >= cycles - 1
+        assert {report.profile for report in books.cycles(1_000)} == {"stage7-run"}
+        assert adaptation.load(books) is not None
+        universes = books.notes(NoteKind.UNIVERSE)
+    finally:
+        books.close()
+    assert universes
+    same = adaptive.told("replay", str(adaptive.database))
+    assert (same["same"], same["runs"]) == (True, 3)
+
+
+def test_without_adaptation_nothing_moves(adaptive: Adaptive) -> None:
+    bot = adaptive.start(None, "--no-include-adaptation")
+    adaptive.wait_for_cycles(8, bot)
+    assert bot.terminate() == 0, bot.last_lines()
+    assert adaptive.told("params", "history", "--db", str(adaptive.database))["changes"] == []
+    assert adaptive.told("params", "status", "--db", str(adaptive.database))["adapted"] is False
+    demand_public_reads_only(adaptive.venue)
+
+
+def test_keys_and_open_gates_in_its_settings_are_refused_and_nothing_is_asked(adaptive: Adaptive) -> None:
+    """Also with keys in hand: this profile never arms."""
+    armed = {
+        **adaptive.settings(),
+        "BTCTURK_API_KEY_FILE": str(adaptive.credentials.key_file),
+        "BTCTURK_API_SECRET_FILE": str(adaptive.credentials.secret_file),
+        "DRY_RUN": "false",
+        "LIVE_TRADING": "true",
+        "LIVE_TRADING_ACK": "I_UNDERSTAND",
+    }
+    bot = adaptive.start(armed)
+    assert bot.wait(20) == 2
+    assert "stage7-run trades on paper only" in bot.last_lines(1)
+    assert adaptive.venue.requests() == []
+    assert not adaptive.database.exists()

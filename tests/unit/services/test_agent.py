@@ -1,0 +1,323 @@
+"""An agent at work in cycles: rules first, then whoever is asked; what stands between two questions; what is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from tests.builders import NOW_MS, RATES, a_buy, a_quote, a_sell, an_account, an_instrument, an_order
+
+from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.decisions.agent import AgentRules
+from btcbot.decisions.draft import Draft, DraftFacts
+from btcbot.domain.agent import (
+    AgentAction,
+    AgentAnswer,
+    AgentFailure,
+    AgentQuestion,
+    AgentReply,
+    FailureKind,
+    Smaller,
+    TakenOut,
+)
+from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.intents import Intent, Side
+from btcbot.domain.notes import NoteKind
+from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.stance import FREE
+from btcbot.domain.universe import Watched
+from btcbot.services.agent import NOTE_CHARACTERS_MAX, AgentNote, AgentService
+from btcbot.services.execution import ExecutionSummary
+from btcbot.services.watching import CycleEnd
+from btcbot.testing.in_process_rig import ListLog
+from btcbot.testing.manual_clock import ManualClock
+
+RULES = AgentRules(
+    observe_only=False,
+    symbols=frozenset(),
+    order_value_min=Decimal(0),
+    order_value_max=Decimal(0),
+    spread_bps_max=Decimal(120),
+    drawdown_max=Decimal(0),
+    cooldown_ms=0,
+    unquoted_max=0,
+)
+NO_CHANGE = AgentReply(answer=AgentAnswer())
+LATE = AgentReply(failure=AgentFailure(kind=FailureKind.LATE, detail="no whole answer within 3 s"))
+
+
+class Scripted:
+    """Answers from a list, and remembers what it was asked."""
+
+    def __init__(self, *replies: AgentReply) -> None:
+        self.replies = list(replies)
+        self.asked: list[AgentQuestion] = []
+
+    def decide(self, question: AgentQuestion) -> AgentReply:
+        self.asked.append(question)
+        return self.replies.pop(0)
+
+
+class Bench:
+    """One agent, its database, and cycles."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = SqliteStore.open(folder / "agent.db")
+        self.clock = ManualClock()
+        self.log = ListLog()
+        self.gates: dict[str, bool] = {"dry_run": False, "kill_switch": True, "safe_mode": True}
+        self.number = 0
+
+    def agent(self, policy: Scripted | None, *, captures: int = 0, on_failure: str = "observe_only",
+              **rules: Any) -> AgentService:  # fmt: skip
+        return AgentService(
+            replace(RULES, **rules),
+            policy,
+            self.store,
+            self.clock,
+            self.log,
+            lambda: self.gates,
+            falls_back_to_rules=on_failure == "rules",
+            answer_age_ms_max=30_000,
+            capture_characters_max=captures,
+        )
+
+    def cycle(
+        self,
+        agent: AgentService,
+        *intents: Intent,
+        may_read: bool = True,
+        later_ms: int = 0,
+        result: str | None = "0",
+        **changes: Any,
+    ) -> Draft:
+        """One cycle that shapes these wishes, and ends."""
+        self.number += 1
+        facts = DraftFacts(
+            cycle_id=f"c{self.number:08d}",
+            now_ms=NOW_MS + later_ms,
+            local_ms=NOW_MS + later_ms,
+            quote_asset="TRY",
+            instruments={"ADATRY": an_instrument(), "XRPTRY": an_instrument("XRPTRY")},
+            quotes={"ADATRY": a_quote(), "XRPTRY": a_quote("XRPTRY")},
+            account=an_account(TRY="1000"),
+            positions={},
+            open_orders=(),
+            holds={},
+            fee_rates=RATES,
+            free_cash=Decimal(1000),
+            equity=Decimal(1000),
+            universe=Watched(active=("ADATRY",), watched=("ADATRY",)),
+            stance=FREE,
+            may_read=may_read,
+        )
+        facts = replace(facts, **changes)
+        draft = agent.shape(Draft(intents=list(intents)), facts)
+        self.end(agent, facts.cycle_id, draft, result)
+        return draft
+
+    def end(self, agent: AgentService, cycle_id: str, draft: Draft | None, result: str | None = "0") -> None:
+        report = CycleReport(
+            cycle_id=cycle_id,
+            number=self.number,
+            mode="dry_run",
+            profile="run",
+            outcome=CycleOutcome.COMPLETED,
+            reasons=(),
+            started_at_ms=NOW_MS,
+            ended_at_ms=NOW_MS + 1,
+            counts={},
+            gates={},
+            quotes={},
+            equity_try=None if result is None else Decimal(1_000) + Decimal(result),
+            realized_pnl_try=Decimal(result or 0),
+            unrealized_pnl_try=Decimal(0),
+        )
+        with self.store.transaction() as tx:
+            end = CycleEnd(report=report, seconds=0, summary=ExecutionSummary(), stance=FREE, draft=draft)
+            agent.cycle_ended(end, tx)
+
+    def notes(self) -> Sequence[AgentNote]:
+        return [msgspec.json.decode(note.body, type=AgentNote) for note in self.store.notes(NoteKind.AGENT)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.store.close()
+
+
+def sides(draft: Draft) -> list[Side]:
+    return [one.side for one in draft.intents]
+
+
+def test_rules_alone_ask_nobody_and_leave_a_note(bench: Bench) -> None:
+    agent = bench.agent(None, order_value_max=Decimal(150))
+    draft = bench.cycle(agent, a_buy("2"), a_buy("1"))
+    assert [one.quantity for one in draft.intents] == [Decimal(1)]
+    (note,) = bench.notes()
+    assert (note.policy, note.asked, note.wishes, len(note.question)) == ("rule", False, 2, 64)
+    assert [(one.code, one.left) for one in note.changes] == [(ReasonCode.AGENT_VALUE, Decimal(0))]
+
+
+def test_a_cycle_without_wishes_asks_nobody_and_notes_nothing(bench: Bench) -> None:
+    policy = Scripted()
+    bench.cycle(bench.agent(policy))
+    assert (policy.asked, bench.notes()) == ([], [])
+
+
+def test_a_brake_that_is_on_takes_everything_out_before_anybody_is_asked(bench: Bench) -> None:
+    policy = Scripted()
+    bench.gates["kill_switch"] = False
+    draft = bench.cycle(bench.agent(policy), a_buy("2"), a_sell("2"))
+    assert (list(draft.intents), policy.asked) == ([], [])
+    assert {one.code for one in draft.refused} == {ReasonCode.AGENT_OBSERVES}
+    assert "kill_switch" in draft.refused[0].detail
+
+
+def test_a_gate_that_is_no_brake_is_not_the_agents_business(bench: Bench) -> None:
+    """A dry run's own gate is closed for as long as it runs."""
+    draft = bench.cycle(bench.agent(None), a_buy("2"))
+    assert sides(draft) == [Side.BUY]
+
+
+def test_the_policy_sees_what_the_rules_left_numbered_anew(bench: Bench) -> None:
+    policy = Scripted(AgentReply(answer=AgentAnswer(
+        action=AgentAction.NARROW, taken_out=(TakenOut(wish=1, reason="falling"),)
+    )))  # fmt: skip
+    draft = bench.cycle(bench.agent(policy, symbols=frozenset({"XRPTRY"})), a_buy("2"), a_buy("3", symbol="XRPTRY"))
+    assert [(one.number, one.symbol) for one in policy.asked[0].wishes] == [(1, "XRPTRY")]
+    assert [(one.intent.symbol, one.code) for one in draft.refused] == [
+        ("ADATRY", ReasonCode.AGENT_SYMBOL),
+        ("XRPTRY", ReasonCode.AGENT_TOOK_OUT),
+    ]
+
+
+def test_a_late_answer_leaves_no_buy_and_its_reason_on_record(bench: Bench) -> None:
+    draft = bench.cycle(bench.agent(Scripted(LATE)), a_buy("2"), a_sell("2"))
+    assert sides(draft) == [Side.SELL]
+    (note,) = bench.notes()
+    assert note.failure == LATE.failure
+    assert [one.reason for one in note.changes] == ["late: no whole answer within 3 s"]
+    assert bench.log.events("agent_failed") == [{"kind": "late", "why": "no whole answer within 3 s"}]
+
+
+def test_after_a_failure_the_rules_count_alone_where_that_is_chosen(bench: Bench) -> None:
+    draft = bench.cycle(bench.agent(Scripted(LATE), on_failure="rules"), a_buy("2"))
+    assert sides(draft) == [Side.BUY]
+    assert bench.notes()[0].failure == LATE.failure
+
+
+class TestACycleThatTheFeedWoke:
+    def test_asks_nobody_and_repeats_a_young_answer(self, bench: Bench) -> None:
+        policy = Scripted(AgentReply(answer=AgentAnswer(
+            action=AgentAction.NARROW, smaller=(Smaller(wish=1, quantity=Decimal(1)),)
+        )))  # fmt: skip
+        agent = bench.agent(policy)
+        bench.cycle(agent, a_buy("2"))
+        draft = bench.cycle(agent, a_buy("4"), may_read=False, later_ms=30_000)
+        assert [one.quantity for one in draft.intents] == [Decimal(1)]
+        assert len(policy.asked) == 1
+        assert [note.asked for note in bench.notes()] == [True, False]
+
+    def test_leaves_buys_out_when_the_last_answer_is_old(self, bench: Bench) -> None:
+        agent = bench.agent(Scripted(NO_CHANGE))
+        bench.cycle(agent, a_buy("2"))
+        draft = bench.cycle(agent, a_buy("2"), a_sell("2"), may_read=False, later_ms=30_001)
+        assert sides(draft) == [Side.SELL]
+        assert [one.code for one in draft.refused] == [ReasonCode.AGENT_NOT_ASKED]
+
+    def test_leaves_buys_out_that_nobody_was_asked_about(self, bench: Bench) -> None:
+        agent = bench.agent(Scripted(NO_CHANGE))
+        bench.cycle(agent, a_buy("2"))
+        draft = bench.cycle(agent, a_buy("2"), a_buy("2", symbol="XRPTRY"), may_read=False, later_ms=1)
+        assert [one.symbol for one in draft.intents] == ["ADATRY"]
+
+    def test_leaves_buys_out_after_a_failure(self, bench: Bench) -> None:
+        agent = bench.agent(Scripted(NO_CHANGE, LATE))
+        bench.cycle(agent, a_buy("2"))
+        bench.cycle(agent, a_buy("2"))
+        assert sides(bench.cycle(agent, a_buy("2"), may_read=False)) == []
+
+    def test_leaves_buys_out_before_the_first_answer(self, bench: Bench) -> None:
+        assert sides(bench.cycle(bench.agent(Scripted()), a_buy("2"), may_read=False)) == []
+
+
+def test_the_drawdown_is_that_of_all_cycles_and_outlives_a_restart(bench: Bench) -> None:
+    first = bench.agent(None, drawdown_max=Decimal(100))
+    bench.cycle(first, result="500")
+    bench.cycle(first, result="400.01")
+    assert sides(bench.cycle(bench.agent(None, drawdown_max=Decimal(100)), a_buy("2"), result="400")) == [Side.BUY]
+    draft = bench.cycle(bench.agent(None, drawdown_max=Decimal(100)), a_buy("2"))
+    assert [one.detail for one in draft.refused] == ["100 below the highest result, at most 100"]
+
+
+def test_a_cycle_that_came_to_no_result_makes_no_drawdown(bench: Bench) -> None:
+    """A venue that is down for a cycle tells no result; the zero in its report is none."""
+    agent = bench.agent(None, drawdown_max=Decimal(20))
+    bench.cycle(agent, result="-33")
+    bench.cycle(agent, result=None)
+    assert sides(bench.cycle(agent, a_buy("2"), result="-33")) == [Side.BUY]
+    assert sides(bench.cycle(agent, a_buy("2"), result="-33")) == [Side.BUY]
+
+
+def test_the_cooldown_counts_from_the_last_order_of_any_symbol(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        tx.insert_order(an_order(symbol="XRPTRY"))
+    agent = bench.agent(None, cooldown_ms=5_000)
+    assert sides(bench.cycle(agent, a_buy("2"), later_ms=4_999)) == []
+    assert sides(bench.cycle(agent, a_buy("2"), later_ms=5_000)) == [Side.BUY]
+
+
+def test_a_note_is_never_longer_than_4000_characters_and_says_what_it_left_out(bench: Bench) -> None:
+    wishes = [a_buy("2") for _ in range(150)]
+    taken = tuple(TakenOut(wish=number, reason="\n" * 200) for number in range(1, 151))
+    answer = AgentAnswer(action=AgentAction.NARROW, taken_out=taken, rationale='"' * 1_000)
+    reply = AgentReply(answer=answer, prompt="\x00" * 4_000, text='"' * 4_000)
+    bench.cycle(bench.agent(Scripted(reply), captures=4_000), *wishes)
+    (kept,) = bench.store.notes(NoteKind.AGENT)
+    assert len(kept.body) <= NOTE_CHARACTERS_MAX
+    (note,) = bench.notes()
+    assert note.wishes == 150
+    assert note.left_out >= 2 * 130
+
+
+def test_prompts_are_kept_as_far_as_the_setting_says(bench: Bench) -> None:
+    reply = AgentReply(answer=AgentAnswer(), prompt="p" * 500, text="t" * 500)
+    bench.cycle(bench.agent(Scripted(reply), captures=100), a_buy("2"))
+    assert [(note.prompt, note.text) for note in bench.notes()] == [("p" * 100, "t" * 100)]
+
+
+def test_a_woken_cycle_that_came_to_nothing_leaves_no_note_to_the_next_one(bench: Bench) -> None:
+    """It has no report, and the next tick of the timer takes its number, but may not come as far as a draft."""
+    agent = bench.agent(None)
+    facts = DraftFacts(
+        cycle_id="c00000001",
+        now_ms=NOW_MS,
+        local_ms=NOW_MS,
+        quote_asset="TRY",
+        instruments={},
+        quotes={"ADATRY": a_quote()},
+        account=an_account(TRY="1000"),
+        positions={},
+        open_orders=(),
+        holds={},
+        fee_rates=RATES,
+        free_cash=Decimal(0),
+        equity=None,
+        universe=Watched(active=(), watched=()),
+        stance=FREE,
+        may_read=False,
+    )
+    for cycle_id in ("c00000001", "c00000002"):
+        agent.shape(Draft(intents=[a_buy("2")]), facts)
+        bench.end(agent, cycle_id, None)
+    agent.shape(Draft(intents=[a_buy("2")]), facts)
+    bench.end(agent, "c00000002", Draft(intents=[]))
+    assert bench.notes() == []
