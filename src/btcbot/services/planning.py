@@ -99,7 +99,9 @@ class PlanningService:
             may_read=ground.may_read,
         )
         with_orders = frozenset(order.symbol for order in open_orders)
-        idle_cash = self._sweep.plan(cycle_id, account, instruments, quotes, with_orders, taker_rate)
+        # What may not be bought gets no share of the idle cash.
+        buyable = {symbol: quotes[symbol] for symbol in ground.universe.active if symbol in quotes}
+        idle_cash = self._sweep.plan(cycle_id, account, instruments, buyable, with_orders, taker_rate)
         due: Sequence[Intent] = () if self._replacements is None else self._replacements.resume(cycle_id)
         intents = [*due, *wishes, *idle_cash]
         for intent in intents:

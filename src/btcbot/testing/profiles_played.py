@@ -26,7 +26,7 @@ PLAYED: Final[Mapping[str, Profile]] = {
 PERCENT: Final[Mapping[str, int]] = {RUN.name: 45, STAGE4.name: 35, STAGE7.name: 20}
 #: The strategy of `run`, in some of its worlds: one that asks for signals.
 WITH_SIGNALS: Final = "ema_cross"
-RUN_WITH_SIGNALS_PERCENT: Final = 15
+RUN_WITH_SIGNALS_PERCENT: Final = 10
 
 #: What a world of an overseen profile draws for each of these settings.
 OVERSEEN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -114,7 +114,7 @@ KEEPS_SHARE: Final = 0.3
 BUYS_MORE_SHARE: Final = 0.3
 _WISHES: Final = ("random", "random", "random", "both", "both", "both", "strategy")
 #: A replacement takes some cycles: the storm of such a world lasts so much longer than that of others, in per cent.
-LONGER_PERCENT: Final = 160
+LONGER_PERCENT: Final = 200
 
 
 def draw_profile(seed: int) -> str:

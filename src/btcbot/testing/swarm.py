@@ -186,8 +186,8 @@ def draw_swarm(seed: int, cycles: int | None, names: Collection[str], profile: s
         lag_ms_max=horizon_s * 700,
         volatility_bps=random.choice((5, 40, 150)),
         packs=random.random() < 0.1,
-        # Where prices move in the pauses too, a dozen orders may trade within one millisecond, which no page may cut.
-        trades_max=max(random.choice(PAGES_MAX), 12 if feed is None else 30),
+        # A dozen orders may trade within one millisecond, with several trades each, and no page may cut that.
+        trades_max=max(random.choice(PAGES_MAX), 30),
         rates=rates,
         feed=feed,
     )

@@ -99,7 +99,10 @@ class RiskBudgetSettings(Group):
         default=60, ge=1, le=10_080, description="Minutes over which the venue's refusals of one pair are counted."
     )
     reject_threshold: Whole = Field(
-        default=3, ge=1, le=1_000, description="Refusals within that time that bar the pair from new orders."
+        default=3,
+        ge=1,
+        le=1_000,
+        description="Refusals within that time that bar buys of the pair; so many refused sells bar every order.",
     )
     reject_cooldown_minutes: Whole = Field(
         default=240, ge=1, le=10_080, description="Minutes for which such a pair is barred after its last refusal."
