@@ -21,7 +21,7 @@ def test_what_is_left_is_needed(needed: set[int]) -> None:
 
 
 def test_a_mistake_is_told_in_one_fault_and_no_cycle_too_many(sends_again: None) -> None:
-    story = next(story for seed in range(1, 80) if (story := World(seed, cycles=12).run()).violation)
+    story = next(story for seed in range(1, 80) if (story := World(seed, cycles=12, profile="run").run()).violation)
 
     short = shrink(story)
 
@@ -33,6 +33,6 @@ def test_a_mistake_is_told_in_one_fault_and_no_cycle_too_many(sends_again: None)
 
 
 def test_no_attempt_left_gives_the_story_back(sends_again: None) -> None:
-    story = next(story for seed in range(1, 80) if (story := World(seed, cycles=12).run()).violation)
+    story = next(story for seed in range(1, 80) if (story := World(seed, cycles=12, profile="run").run()).violation)
 
     assert shrink(story, attempts_max=0) is story
