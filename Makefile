@@ -27,7 +27,7 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml
 demo: $(VENV)/.run ## trade on a local BtcTurk for about two minutes and compare the books with the venue's
 	@$(BIN)/btcbot demo $(if $(MARKET),--market "$(MARKET)") $(if $(SYMBOLS),--symbols "$(SYMBOLS)") $(if $(CYCLES),--cycles $(CYCLES)) $(DEMO_ARGS)
 
-test: $(VENV)/.dev check ## every check and test; units and worlds on the newest Python too, what computes on each between
+test: $(VENV)/.dev check ## every check and test; units on the newest Python too, what computes on each between
 	@tools/test_pythons.sh "$(VENV)"
 
 check: $(VENV)/.dev lint scan types ## lint, format, security scan, strict types, import contracts

@@ -253,12 +253,17 @@ BUGS: Final[tuple[Bug, ...]] = (
         "I2",
         after="nautilus #5000, freqtrade #4403", single_order_lag=600_000, open_orders_lag=600_000, hide_new=600_000,
     ),
-    _bug(
+    _bugs(
         "an order that is not listed as open is taken for cancelled at once",
-        _COMPARE,
-        "if count >= LISTINGS_MIN and facts.venue_time_ms - since_ms >= facts.settle_horizon_ms:",
-        "if True:",
-        "I7", "I2", open_orders_lag=600_000, partial_fill=10_000
+        [
+            (_COMPARE, "if not order.absent_count and age_ms < facts.settle_horizon_ms:", "if False:"),
+            (
+                _COMPARE,
+                "if count >= LISTINGS_MIN and facts.venue_time_ms - since_ms >= facts.settle_horizon_ms:",
+                "if True:",
+            ),
+        ],
+        "I7", "I2", profile="run", open_orders_lag=600_000, partial_fill=10_000
     ),
     _bug(
         "an order that the venue shows is not looked for among those given up",
@@ -500,7 +505,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("what was ordered since the last comparison is not subtracted",
          "services.startup_recovery:StartupRecoveryService.account_now",
          "return self._last.account.with_held(since)", "return self._last.account", "I14",
-         feed_events_lost=600_000),
+         profile="run", feed_events_lost=600_000),
     _bug("a cycle that the feed wakes asks the venue for what it lacks", "cycle:Cycle._woken_steps",
          "services.market_data.get_from_feed(universe.watched, venue_now_ms)",
          "services.market_data.get_best_bid_ask(universe.watched)", "I18"),
