@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run the tests: everything on the environment's own Python, units and contracts on the newest that this machine has, and
-# what computes (money, decisions, strategies) on each from 3.11 between; the proof compares worlds across all of them.
+# Run the tests: everything on the environment's own Python, units without sockets on the newest that this machine has,
+# and what computes (money, decisions, strategies) on each from 3.11 between; the proof compares worlds across all of them.
 # Many tests wait for a socket or a clock, hence three workers on two cores. The first failure ends the run.
 # usage: test_pythons.sh VENV
 set -eu
@@ -29,7 +29,7 @@ for version in $others; do
     # What differs between two Pythons differs between the oldest and the newest; in between, what computes is tried.
     if [ "$version" = "$newest" ]; then
         selection="tests/unit/domain tests/unit/decisions tests/unit/strategies tests/unit/store tests/unit/services
-            tests/unit/btcturk tests/unit/config tests/unit/adapters tests/contract tests/architecture"
+            tests/unit/config tests/architecture"
     else
         selection="tests/unit/domain tests/unit/decisions tests/unit/strategies"
     fi
