@@ -133,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(helped.format_message(), err=True)
         sys.exit(EXIT_REFUSED)
     except click.ClickException as problem:
-        click.echo(f"btcbot: {problem.format_message()}", err=True)
+        # Where an option is missing the library lists its choices below each other.
+        click.echo(f"btcbot: {' '.join(problem.format_message().split())}", err=True)
         sys.exit(EXIT_REFUSED)
     except click.Abort:
         sys.exit(EXIT_FAILED)

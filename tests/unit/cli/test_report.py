@@ -242,3 +242,8 @@ class TestCount:
 
     def test_its_other_name(self, run: Run, db: Path) -> None:
         assert run("stage7-db-count", "--json", "--db", db).json == run("db", "count", "--json", "--db", db).json
+
+
+@pytest.mark.parametrize("name", ["export", "stage7-export"])
+def test_a_missing_choice_is_told_in_one_line(run: Run, name: str) -> None:
+    refused(run(name, "--out", "a.csv"), "--what", "cycles")
