@@ -162,6 +162,13 @@ def test_other_limits_demand_a_reset_of_what_was_adapted_from_them() -> None:
     assert any(lines(story, "refused: the parameters are those of other settings") for story in stories)
 
 
+def test_a_reset_that_the_disk_does_not_take_is_tried_again() -> None:
+    story = World(1345).run()
+
+    assert lines(story, "the reset came to nothing")
+    assert story.violation is None
+
+
 class Commits:
     """Where in a world units are committed that write a named value: the crash that would strike there."""
 

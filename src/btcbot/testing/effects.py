@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 JUMP_BPS_MIN: Final = 300
 #: How far from the market an order rests that somebody places by hand, in per cent.
 RESTS_PERCENT: Final = 3
-#: Settings that adaptation begins from, or keeps its bounds by.
-ADAPTED_FROM: Final = frozenset({"MAX_ORDERS_PER_CYCLE", "NOTIONAL_CAP_TRY_PER_CYCLE", "TRY_CASH_TARGET"})
 #: For how many cycles the operator thinks about a kill file that the bot has made.
 CHAIN_CYCLES: Final = 3
 #: What the list of pairs says of one that takes cancellations only; nobody knows what it would say.
@@ -225,9 +223,7 @@ class Effects(ProfileEffects):
         name = LIMITED[numbers[0] % len(LIMITED)]
         value = str(CHOICES[name][numbers[1] % len(CHOICES[name])])
         environment = self._rig.environment
-        # What was adapted from one value is refused under another one, until an operator resets it.
-        is_adapted_from = self._rig.profile.adapts and name in ADAPTED_FROM
-        if environment[name] == value or is_adapted_from:
+        if environment[name] == value:
             return False
         self._rig.crash()
         self._world.has_new_limits = True

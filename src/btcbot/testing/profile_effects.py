@@ -81,8 +81,8 @@ class ProfileEffects(Lasting):
         self.reset_parameters()
         return True
 
-    def reset_parameters(self) -> None:
-        """By an operator, with the bot stopped."""
+    def reset_parameters(self) -> bool:
+        """By an operator, with the bot stopped; whether the disk let it be done."""
         rig = self._rig
         rig.crash()
         store = rig._open_store(rig.database, NullMetrics())
@@ -90,8 +90,10 @@ class ProfileEffects(Lasting):
             adaptation.reset(store, "the operator wants the settings as given", rig.clock.now_ms())
         except (Crash, StoreFailed):
             self._world.tell("the reset came to nothing")
+            return False
         finally:
             store.close()
+        return True
 
     def _asked(self, kind: str, **arguments: str) -> bool:
         """Whether the running bot did what it was asked for."""

@@ -332,7 +332,8 @@ class World:
             if not self.has_new_limits or "params reset" not in str(refused):
                 raise
             self.tell("refused: the parameters are those of other settings")
-            self.effects.reset_parameters()
+            if not self.effects.reset_parameters():
+                raise StoreFailed("the operator tries again when the disk takes it") from refused
             self.rig.start()
         self.has_new_limits = False
 
