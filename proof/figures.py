@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from proof.alike import PART, SEEDS_MIN, seeds_of_alike
 from proof.plan import DEMANDS, PARTS, Demand
 from proof.tally import ROOT, Record, without_repeats
 
@@ -31,8 +32,9 @@ _HEAD: Final = """# Figures of the proof
 
 Written by `make figures` from docs/figures.jsonl, never by hand. Each figure was seen by a run of the command beside
 it; a range that was played twice with the same code counts once. «this code» is what was seen with the source as it
-stood at the latest run ({code}), «ever» adds earlier versions of it. A goal's release gate stands beside it where there
-is one, reached or not. A plus behind a commit: files differed from it.
+stood at the latest run ({code}); «alike» adds the seeds of versions that gave the same traces for {seeds_min:,} seeds
+and more, and never another one: they differ from it in speed or in clarity; «ever» adds every version. A goal's
+release gate stands beside it where there is one, reached or not. A plus behind a commit: files differed from it.
 
 """
 
@@ -40,21 +42,34 @@ is one, reached or not. A plus behind a commit: files differed from it.
 def page(records: Sequence[Record]) -> str:
     """The whole page. The same records give the same bytes."""
     if not records:
-        return _HEAD.format(code="none yet") + "Nothing was run yet.\n"
+        return _head("none yet") + "Nothing was run yet.\n"
     code = records[-1].code
     ever = without_repeats(records)
     ours = [one for one in ever if one.code == code]
-    lines = ["| goal | what | CI asks | this code | ever | release gate |", "| --- | --- | ---: | ---: | ---: | ---: |"]
-    lines += [_row(demand, ours, ever) for demand in DEMANDS]
+    like = seeds_of_alike(records, code)
+    lines = [
+        "| goal | what | CI asks | this code | alike | ever | release gate |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [_row(demand, ours, like, ever) for demand in DEMANDS]
     return "\n".join(
         [
-            _HEAD.format(code=f"tree {code}") + "\n".join(lines),
-            _failures(ours),
+            _head(f"tree {code}") + "\n".join(lines),
+            _failures(_with_others(ours, like)),
             _notes(ours),
             _commands(),
             _runs(ever),
         ]
     )
+
+
+def _head(code: str) -> str:
+    return _HEAD.format(code=code, seeds_min=SEEDS_MIN)
+
+
+def _with_others(ours: Sequence[Record], like: Sequence[Record]) -> list[Record]:
+    """Our runs, and the seeds that versions like ours played: a failure of theirs is one of ours."""
+    return [*ours, *(one for one in like if one not in ours)]
 
 
 def short(records: Sequence[Record]) -> str:
@@ -77,13 +92,14 @@ def with_short(readme: str, records: Sequence[Record]) -> str:
     return f"{before}{_BEGIN}{short(records)}{_END}{after}"
 
 
-def _row(demand: Demand, ours: Sequence[Record], ever: Sequence[Record]) -> str:
+def _row(demand: Demand, ours: Sequence[Record], like: Sequence[Record], ever: Sequence[Record]) -> str:
     seen = demand.seen([one.result for one in ours])
     total = demand.seen([one.result for one in ever])
     asked = "on demand" if demand.ci is None else f"{'≤' if demand.is_limit else '≥'} {demand.ci:,}"
     gate = "" if demand.gate is None else f"{demand.gate:,}"
     mark = "" if demand.is_met(seen) else " (missed)"
-    return f"| {demand.goal} | {demand.what} | {asked} | {seen:,}{mark} | {total:,} | {gate} |"
+    carried = f"{demand.seen([one.result for one in like]):,}" if PART in demand.parts else ""
+    return f"| {demand.goal} | {demand.what} | {asked} | {seen:,}{mark} | {carried} | {total:,} | {gate} |"
 
 
 def _failures(ours: Sequence[Record]) -> str:
