@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from btcbot.backtest.frames import TABLES, tables, with_plain_money
 from btcbot.errors import Refused
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from btcbot.backtest.findings import Findings
     from btcbot.backtest.result import BacktestResult
 
-TABLES: Final = ("orders", "fills", "decisions", "postings", "cycles", "events", "equity", "round_trips")
 KINDS: Final = ("csv", "parquet", "json")
 PAGE: Final = "report.html"
 SUMMARY: Final = "summary.json"
@@ -86,38 +86,6 @@ def write_all(
     return tuple(directory / name for name in NAMES)
 
 
-def tables(findings: Findings) -> Mapping[str, pl.DataFrame]:
-    """Every table of a run by name: those of the result, and the round trips."""
-    result = findings.result
-    kept = {name: getattr(result, name) for name in TABLES if name != "round_trips"}
-    return {**kept, "round_trips": _round_trips(findings)}
-
-
-def _round_trips(findings: Findings) -> pl.DataFrame:
-    import polars as pl
-
-    money = pl.Decimal(38, 18)
-    columns: dict[str, pl.DataType] = {
-        "symbol": pl.String(),
-        "client_order_id": pl.String(),
-        "opened_at_ms": pl.Int64(),
-        "closed_at_ms": pl.Int64(),
-        "held_ms": pl.Int64(),
-        "quantity": money,
-        "cost": money,
-        "pnl": money,
-        "gain": pl.Float64(),
-    }
-    made = {}
-    for name, kind in columns.items():
-        values = [getattr(trip, name) for trip in findings.trips]
-        if kind == money:
-            made[name] = pl.Series(name, list(map(str, values)), dtype=pl.String).cast(money)
-        else:
-            made[name] = pl.Series(name, values, dtype=kind)
-    return pl.DataFrame(made)
-
-
 def write_table(table: pl.DataFrame, folder: Path, name: str) -> None:
     """One table in every kind of file."""
     import polars as pl
@@ -128,16 +96,6 @@ def write_table(table: pl.DataFrame, folder: Path, name: str) -> None:
     texts = with_plain_money(words)
     texts.write_csv(folder / f"{name}.csv")
     _write_json(texts, folder / f"{name}.json")
-
-
-def with_plain_money(table: pl.DataFrame) -> pl.DataFrame:
-    """Columns of decimals as plain text."""
-    import polars as pl
-
-    from btcbot.backtest.fingerprint import plain_text
-
-    exact = [name for name, kind in table.schema.items() if isinstance(kind, pl.Decimal)]
-    return table.with_columns([plain_text(table[name]).alias(name) for name in exact])
 
 
 def _write_json(table: pl.DataFrame, path: Path) -> None:

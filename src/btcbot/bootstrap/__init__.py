@@ -5,7 +5,6 @@ run, a dry run, paper and the demo is decided here and in the gates, nowhere els
 what the database is allowed to be used for.
 """
 
-from btcbot.bootstrap.assembly import Sockets as Sockets
 from btcbot.bootstrap.assembly import assemble as assemble
 from btcbot.bootstrap.bot import Bot as Bot
 from btcbot.bootstrap.connect import live_bars as live_bars
@@ -26,3 +25,4 @@ from btcbot.bootstrap.meaning import venue_host as venue_host
 from btcbot.bootstrap.purpose import FREE_BYTES_MIN as FREE_BYTES_MIN
 from btcbot.bootstrap.purpose import NonceMark as NonceMark
 from btcbot.bootstrap.purpose import bind as bind
+from btcbot.bootstrap.sockets import Sockets as Sockets

@@ -5,45 +5,30 @@ A live run, a dry run, paper, a backtest and a replay are told apart by their `S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.meaning import QUOTE_ASSET, fee_rates, risk_limits, trust_limits
 from btcbot.bootstrap.parts import parts_of
+from btcbot.bootstrap.sockets import Sockets
 from btcbot.cycle import Cycle, Services
 from btcbot.errors import ConfigurationError
-from btcbot.ports import (
-    AgentPolicy,
-    BarSource,
-    Clock,
-    Exchange,
-    KillSwitch,
-    Log,
-    MarketFeed,
-    MarketScanner,
-    Metrics,
-    ReleasableLock,
-    SignalSource,
-    StateStore,
-    StopSignal,
-)
+from btcbot.ports import SignalSource
 from btcbot.profiles import Profile
 from btcbot.services.accounting import AccountingService
-from btcbot.services.alerts import AlertWatcher, Samples
+from btcbot.services.alerts import AlertWatcher
 from btcbot.services.cycle_records import CycleRecords
 from btcbot.services.execution import ExecutionService
 from btcbot.services.feed import FeedService
-from btcbot.services.gatekeeper import Gatekeeper, GatePolicy
+from btcbot.services.gatekeeper import Gatekeeper
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.operator import OperatorService
 from btcbot.services.order_lifecycle import OrderLifecycle
 from btcbot.services.planning import PlanningService
 from btcbot.services.portfolio import PortfolioService
 from btcbot.services.risk import RiskService
-from btcbot.services.self_check import Check, SelfCheckService
+from btcbot.services.self_check import SelfCheckService
 from btcbot.services.signals import SignalService
 from btcbot.services.startup_recovery import StartupRecoveryService
 from btcbot.services.strategy import StrategyService
@@ -52,33 +37,6 @@ from btcbot.strategies.base import Strategy, UsesSignals
 
 if TYPE_CHECKING:
     from btcbot.config.settings import Settings
-
-
-class Sockets(msgspec.Struct, frozen=True, kw_only=True):
-    """What is plugged in. `gate_policy` says what the gates are to demand, `checks` what the self-check looks at.
-
-    A strategy that asks for signals gets those of `signals`, else they are computed over what `bars` gives. `scanner`
-    looks over many symbols for a universe that is chosen out of `candidates` (none: the symbols); `agent` is asked
-    about wishes where the settings want it. `samples` are the metrics of a cycle, which alert rules look at.
-    """
-
-    store: StateStore
-    exchange: Exchange
-    clock: Clock
-    metrics: Metrics
-    log: Log
-    stop: StopSignal
-    gate_policy: GatePolicy
-    kill_switch: KillSwitch
-    lock: ReleasableLock
-    checks: Mapping[str, Check]
-    feed: MarketFeed | None = None
-    signals: SignalSource | None = None
-    bars: BarSource | None = None
-    scanner: MarketScanner | None = None
-    candidates: tuple[str, ...] = ()
-    agent: AgentPolicy | None = None
-    samples: Samples | None = None
 
 
 def assemble(

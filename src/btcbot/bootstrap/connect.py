@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from btcbot.adapters.btcturk import limits
 from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.bootstrap.agents import agent_key, agent_policy
-from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.assembly import assemble
 from btcbot.bootstrap.meaning import graph_url
 from btcbot.bootstrap.purpose import self_checks
+from btcbot.bootstrap.sockets import Sockets
 from btcbot.bootstrap.universe import chooses, look_at
 from btcbot.errors import Refused
 from btcbot.ports import BarSource, Clock, Exchange, Log, MarketFeed, Metrics, ReleasableLock, StopSignal

@@ -17,8 +17,9 @@ from btcbot.adapters.journal.recorder import IS_ON, Recorder
 from btcbot.adapters.journal.samples import TapedSamples
 from btcbot.adapters.journal.scanner import TapedScanner
 from btcbot.bootstrap.agents import agent_key
-from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.assembly import assemble
 from btcbot.bootstrap.bot import Bot
+from btcbot.bootstrap.sockets import Sockets
 from btcbot.config.description import shown
 from btcbot.config.settings import SETTING_NAMES
 from btcbot.config.sources import SECRET_SETTINGS

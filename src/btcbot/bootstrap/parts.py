@@ -30,7 +30,7 @@ from btcbot.services.universe import ConfiguredUniverse, SelectingUniverse
 from btcbot.services.watching import CycleWatcher, Overseer, Replacements, Tuner, Universe
 
 if TYPE_CHECKING:
-    from btcbot.bootstrap.assembly import Sockets
+    from btcbot.bootstrap.sockets import Sockets
     from btcbot.config.settings import Settings
 
 

@@ -21,10 +21,11 @@ from btcbot.adapters.journal.player import Differs, Player, Unreadable
 from btcbot.adapters.journal.reader import Recording, lives_of
 from btcbot.adapters.metrics import NullMetrics
 from btcbot.adapters.store.sqlite import SqliteStore
-from btcbot.bootstrap.assembly import Sockets, assemble
+from btcbot.bootstrap.assembly import assemble
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.journal import on_tape
 from btcbot.bootstrap.meaning import strategy_of
+from btcbot.bootstrap.sockets import Sockets
 from btcbot.config.settings import SETTING_NAMES, Settings
 from btcbot.domain import money
 from btcbot.domain.feed import Wake

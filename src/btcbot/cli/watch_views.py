@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from btcbot.adapters.btcturk.feed_frames import PublicTrade
-    from btcbot.cli.watch import Watch
+    from btcbot.cli.watch_state import Watch
     from btcbot.domain.feed import Top
 
 TRADES_SHOWN: Final = 12

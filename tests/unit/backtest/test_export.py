@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from tests.unit.backtest.results import HOUR_MS, NEW_YEAR_MS, a_fill, a_large_result, a_result, some_events
 
 from btcbot.backtest import export
-from btcbot.backtest.export import NAMES, TABLES, refuse_unusable, write_all
+from btcbot.backtest.export import NAMES, refuse_unusable, write_all
+from btcbot.backtest.frames import TABLES
 from btcbot.errors import Refused
 
 FILLS = (

@@ -22,7 +22,8 @@ from btcbot.backtest.optimise.outcome import Outcome, window_outcomes
 from btcbot.backtest.optimise.ranges import Declared, Range, parse_ranges
 from btcbot.backtest.optimise.samplers import RUNGS, grid_size, make_pruner, make_sampler
 from btcbot.backtest.optimise.search import Ended, Order, Progress, Search, Stop
-from btcbot.backtest.optimise.storage import StorageLost, StudyStorage, describe, open_storage
+from btcbot.backtest.optimise.storage import StorageLost, StudyStorage, describe
+from btcbot.backtest.optimise.storage_address import open_storage
 from btcbot.backtest.optimise.study import SharedStudy
 from btcbot.backtest.optimise.windows import DAY_MS, Window, split, walk_forward
 from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE

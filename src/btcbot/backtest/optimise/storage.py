@@ -1,13 +1,9 @@
-"""Where studies are kept, and how processes that share one keep out of each other's way.
+"""What a study asks of the place where it is kept, so that processes that share one keep out of each other's way.
 
-    btcbot-optimise.journal         a journal file: one machine, any number of processes (the default)
-    sqlite:///studies.db            a SQLite file: the same
-    postgresql://user@host/name     a PostgreSQL database: any number of machines
-
-Two things are asked of a storage beside what Optuna asks. *Exclusive*: one process at a time looks how many trials
-there are and claims the next, so a study never has one too many. *Owner*: whoever claimed a trial holds a lock for as
-long as it lives; when the kernel or the database has let that lock go, the trial is free for somebody else, at once,
-whatever ended the process. No clock is compared and nothing has to be waited out. A machine that vanished is noticed by
+Two things are asked beside what Optuna asks. *Exclusive*: one process at a time looks how many trials there are and
+claims the next, so a study never has one too many. *Owner*: whoever claimed a trial holds a lock for as long as it
+lives; when the kernel or the database has let that lock go, the trial is free for somebody else, at once, whatever
+ended the process. No clock is compared and nothing has to be waited out. A machine that vanished is noticed by
 PostgreSQL's own probes of the connection, within a minute.
 """
 
@@ -16,14 +12,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from btcbot.errors import BtcbotError, Refused
+from btcbot.errors import BtcbotError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from sqlalchemy.engine import URL
 
 LOCK_WAIT_S: Final = 60.0
-_FORMS: Final = "give a file for a journal, sqlite:///FILE, or postgresql://USER@HOST/DATABASE"
 
 
 class StorageLost(BtcbotError):
@@ -59,27 +54,6 @@ class StudyStorage(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-def open_storage(address: str) -> StudyStorage:
-    """Refused, in one line, where it cannot be reached, read or written."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # everything it has to say comes to us as an exception
-    scheme, colon, _ = address.partition(":")
-    if not colon or "/" in scheme:
-        from btcbot.backtest.optimise.file_storage import open_journal
-
-        return open_journal(address)
-    if scheme == "sqlite":
-        from btcbot.backtest.optimise.file_storage import open_sqlite
-
-        return open_sqlite(address)
-    if scheme.partition("+")[0] in ("postgresql", "postgres"):
-        from btcbot.backtest.optimise.postgres_storage import open_postgres
-
-        return open_postgres(address)
-    raise Refused(f"--storage: «{scheme}:» is no kind of storage; {_FORMS}")
 
 
 def describe(error: BaseException) -> str:

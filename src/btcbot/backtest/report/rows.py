@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from btcbot.backtest.events import told
-from btcbot.backtest.export import tables as exported
-from btcbot.backtest.export import with_plain_money
+from btcbot.backtest.frames import tables as exported
+from btcbot.backtest.frames import with_plain_money
 
 if TYPE_CHECKING:
     import polars as pl

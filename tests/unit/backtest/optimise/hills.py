@@ -12,7 +12,8 @@ from tests.unit.backtest.optimise.hill import Hill
 from btcbot.backtest.optimise.ranges import Declared, Range, parse_ranges
 from btcbot.backtest.optimise.samplers import make_pruner, make_sampler
 from btcbot.backtest.optimise.search import Ended, Order, Search, Stop
-from btcbot.backtest.optimise.storage import StudyStorage, open_storage
+from btcbot.backtest.optimise.storage import StudyStorage
+from btcbot.backtest.optimise.storage_address import open_storage
 from btcbot.backtest.optimise.study import SharedStudy
 from btcbot.backtest.optimise.windows import DAY_MS, Window
 

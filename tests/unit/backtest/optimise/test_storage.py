@@ -16,7 +16,7 @@ from tests.unit.backtest.optimise import postgres
 from tests.unit.backtest.optimise.hill import Hill
 from tests.unit.backtest.optimise.hills import lay
 
-from btcbot.backtest.optimise.storage import open_storage
+from btcbot.backtest.optimise.storage_address import open_storage
 from btcbot.errors import Refused
 
 
