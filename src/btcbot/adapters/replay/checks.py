@@ -128,7 +128,7 @@ class _Rules:
         high, low = self._frame["high"].to_numpy(), self._frame["low"].to_numpy()
         for name in ("open", "close"):
             price = self._frame[name].to_numpy()
-            outside = ((price > high) | (price < low)) & ~inverted
+            outside = ((price > high) | (price < low)) & ~inverted & (price > 0)  # else told as no price at all
             self._where(
                 outside, "open_close_outside_range", f"{name} {{{name}}} lies outside {{low}} to {{high}}",
                 "correct or delete the row", name, name, "low", "high",

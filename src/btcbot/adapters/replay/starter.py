@@ -21,7 +21,7 @@ Made by «btcbot data init», seed {seed}: {days} days of an invented market, wi
 
     btcbot data info DIR
     btcbot data validate DIR
-    btcbot backtest --data DIR
+    btcbot backtest DIR
 
 Your own data: btcbot data import FILES --into DIR
 """

@@ -41,6 +41,7 @@ BAD_BARS = [
     (['"1,234.5",12,9,11,5'], "invalid_number", "row 3: «open» is 1,234.5; write numbers without separators"),
     (['"10,5",12,9,11,5'], "invalid_number", "row 3: «open» is 10,5; write a point before the decimals"),
     (["10,12,0,11,5"], "non_positive_price", "row 3: low is 0; no market trades at that"),
+    (["0,12,9,11,5"], "non_positive_price", "row 3: open is 0; no market trades at that"),
     (["10,12,-9,11,5"], "non_positive_price", "row 3: low is -9; no market trades at that"),
     (["10,12,9,11,-5"], "negative_quantity", "row 3: volume is -5; correct or delete the row"),
     (["10,8.5,9,11,5"], "high_below_low", "row 3: high 8.5 is below low 9; correct or delete the row"),
