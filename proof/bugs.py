@@ -308,7 +308,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     ),
     _bug(
         "the signs of fee and tax are kept",
-        "adapters.btcturk.wire:_trade",
+        "adapters.btcturk.wire.account:_trade",
         'fee=values.decimal(row.fee, "a trade\'s fee").copy_abs()',
         'fee=values.decimal(row.fee, "a trade\'s fee")',
         "I2",
@@ -619,7 +619,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("a feed that has woken a cycle in vain wakes it again and again", "cycle:Cycle._woken_steps",
          "services.feed.look()", "pass", "I18", profile=_OVERSEEN),
     _bug("trading does not hear of the pause that a look was asked for",
-         "adapters.btcturk.rest:BtcturkHttpClient.__init__", "breaker=self._requester.breaker,", "", "I17",
+         "adapters.btcturk.public_reads:PublicReads.__init__", ", breaker=requester.breaker", "", "I17",
          profile=_ADAPTIVE, rate_limited=40_000),
     # -- parameters that adapt ---------------------------------------------------------------------------------------
     _bug("a change of parameters is written down a cycle late, and made again after a crash", _ADAPT,

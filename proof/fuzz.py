@@ -28,11 +28,11 @@ from typing import Any, Final, NamedTuple
 import click
 import msgspec
 
-from btcbot.adapters.btcturk import bars, feed_wire, outcome, wire
+from btcbot.adapters.btcturk import feed_wire, outcome, wire
 from btcbot.adapters.btcturk.breaker import RETRY_AFTER_S_MAX, retry_after_s
 from btcbot.adapters.btcturk.feed_actions import Close, Note
 from btcbot.adapters.btcturk.outcome import Answer
-from btcbot.adapters.btcturk.wire_values import WireError
+from btcbot.adapters.btcturk.wire.values import WireError
 from btcbot.cli.options import Amount
 from btcbot.config.env_file import parse_env_file
 from btcbot.config.loading import load_settings
@@ -172,7 +172,7 @@ DECODERS: Final[Mapping[str, tuple[Reader, object]]] = {
         ),
     ),
     "klines": (
-        partial(bars.klines, symbol="BTCTRY", interval_ms=3_600_000),
+        partial(wire.klines, symbol="BTCTRY", interval_ms=3_600_000),
         {
             "s": "ok",
             "t": [1787684400, 1787688000],

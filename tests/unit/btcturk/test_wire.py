@@ -8,8 +8,8 @@ import pytest
 from tests.unit.btcturk.support import make_order, no, ok, order_row, trade_row
 
 from btcbot.adapters.btcturk import wire
-from btcbot.adapters.btcturk import wire_values as values
-from btcbot.adapters.btcturk.wire_values import WireError
+from btcbot.adapters.btcturk.wire import values
+from btcbot.adapters.btcturk.wire.values import WireError
 from btcbot.domain.intents import Side
 from btcbot.domain.venue import TransferKind, VenueOrderStatus
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from btcbot.adapters.btcturk.wire_values import NULL
+from btcbot.adapters.btcturk.wire.values import NULL
 
 #: Rows of one side in one frame; the venue's window has 100 levels.
 ROWS_MAX: Final = 2_000
@@ -109,17 +109,17 @@ class System(msgspec.Struct, frozen=True, gc=False):
     message: Raw = NULL
 
 
-class Account(msgspec.Struct, frozen=True, gc=False):
+class Account(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What the events of our own account tell in common, under the names that each of them uses."""
 
     id: Raw = NULL
-    orderId: Raw = NULL  # noqa: N815
+    order_id: Raw = NULL
     symbol: Text | None = None
-    numeratorSymbol: Text | None = None  # noqa: N815
-    denominatorSymbol: Text | None = None  # noqa: N815
-    clientId: str | None = None  # noqa: N815
-    orderClientId: str | None = None  # noqa: N815
-    newOrderClientId: str | None = None  # noqa: N815
+    numerator_symbol: Text | None = None
+    denominator_symbol: Text | None = None
+    client_id: str | None = None
+    order_client_id: str | None = None
+    new_order_client_id: str | None = None
 
 
 class Names(msgspec.Struct, frozen=True, gc=False):

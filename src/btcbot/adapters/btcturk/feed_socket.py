@@ -23,9 +23,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from btcbot import __version__
-from btcbot.adapters.btcturk import wire_values as values
 from btcbot.adapters.btcturk.feed_actions import FeedTiming
 from btcbot.adapters.btcturk.feed_wire import FRAME_BYTES_MAX
+from btcbot.adapters.btcturk.wire import values
 from btcbot.errors import ConfigurationError
 
 VENUE_HOST: Final = "ws-feed-pro.btcturk.com"
@@ -141,7 +141,7 @@ async def _connected(address: Address, timeout_s: float) -> socket.socket:
         except OSError as error:  # a TimeoutError is one as well
             tcp.close()
             failure = error
-        except BaseException:
+        except BaseException:  # cancelled, or whatever else it is: no socket is left open
             tcp.close()
             raise
         else:

@@ -20,7 +20,6 @@ import msgspec
 from msgspec import Raw
 
 from btcbot.adapters.btcturk import feed_rows as rows
-from btcbot.adapters.btcturk import wire_values as values
 from btcbot.adapters.btcturk.feed_frames import (
     AccountFrame,
     Answer,
@@ -40,7 +39,8 @@ from btcbot.adapters.btcturk.feed_frames import (
     Unknown,
     Welcome,
 )
-from btcbot.adapters.btcturk.wire_values import WireError
+from btcbot.adapters.btcturk.wire import values
+from btcbot.adapters.btcturk.wire.values import WireError
 from btcbot.domain import money
 from btcbot.domain.feed import AccountEventKind
 
@@ -233,16 +233,16 @@ def _account(frame_type: int, kind: AccountEventKind) -> Callable[[Raw], Frame]:
         if kind is AccountEventKind.BALANCE:
             return AccountFrame(frame_type, kind)
         if kind is AccountEventKind.FILL:
-            if not wire.numeratorSymbol or not wire.denominatorSymbol:
+            if not wire.numerator_symbol or not wire.denominator_symbol:
                 raise WireError("it names no pair")
-            symbol = values.symbol(values.asset(wire.numeratorSymbol) + values.asset(wire.denominatorSymbol))
-            order_id = values.number_identifier(wire.orderId, "orderId")
+            symbol = values.symbol(values.asset(wire.numerator_symbol) + values.asset(wire.denominator_symbol))
+            order_id = values.number_identifier(wire.order_id, "orderId")
             trade_id: str | None = values.number_identifier(wire.id, "id")
         else:
             symbol = values.symbol(wire.symbol or "")
             order_id = values.number_identifier(wire.id, "id")
             trade_id = None
-        client_id = wire.clientId or wire.orderClientId or wire.newOrderClientId or None
+        client_id = wire.client_id or wire.order_client_id or wire.new_order_client_id or None
         if client_id is not None and not (client_id.isprintable() and len(client_id) <= values.TEXT_LENGTH_MAX):
             client_id = None  # none of ours, and nothing for a log
         return AccountFrame(frame_type, kind, symbol, order_id, client_id, trade_id)

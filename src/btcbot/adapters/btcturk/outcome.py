@@ -22,7 +22,7 @@ import msgspec
 from msgspec import UNSET
 
 from btcbot.adapters.btcturk import wire
-from btcbot.adapters.btcturk.wire_values import WireError, for_people, is_null
+from btcbot.adapters.btcturk.wire.values import WireError, for_people, is_null
 from btcbot.domain.outcomes import Accepted, CancelOutcome, CancelRequested, InDoubt, NotSent, Refused, SubmitOutcome
 
 #: `Refused.code` of the answers that the venue gives in free text.

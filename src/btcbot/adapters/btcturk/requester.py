@@ -20,7 +20,7 @@ from btcbot.adapters.btcturk.nonce import NonceSource
 from btcbot.adapters.btcturk.outcome import Answer, TransportResult
 from btcbot.adapters.btcturk.sender import Sender
 from btcbot.adapters.btcturk.signing import Header, Signer
-from btcbot.adapters.btcturk.wire_values import WireError, for_people
+from btcbot.adapters.btcturk.wire.values import WireError, for_people
 from btcbot.errors import VenueUnavailable
 from btcbot.ports import Clock, Log, Metrics, StopSignal, VenueHealth
 

@@ -7,7 +7,6 @@ once, and whatever comes back is one row of the table in `outcome`.
 from __future__ import annotations
 
 import ssl
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -16,41 +15,32 @@ from urllib.parse import quote_plus
 import httpx2
 
 from btcbot.adapters.btcturk import listing, outcome, wire
-from btcbot.adapters.btcturk.feed_frames import PublicTrade
-from btcbot.adapters.btcturk.limits import BOOKS_MAX, QUOTAS, SLACK_MS, Endpoint, Quota, allowed
-from btcbot.adapters.btcturk.requester import RefusedRead, Requester, Timing, Unreachable
-from btcbot.adapters.btcturk.sender import Sender
+from btcbot.adapters.btcturk.connection import Connection
+from btcbot.adapters.btcturk.limits import QUOTAS, Endpoint, Quota
+from btcbot.adapters.btcturk.public_reads import PublicReads
+from btcbot.adapters.btcturk.requester import RefusedRead, Timing
 from btcbot.adapters.btcturk.signing import Signer
-from btcbot.adapters.btcturk.wire_values import WireError
+from btcbot.adapters.btcturk.wire.values import WireError
 from btcbot.domain import orders
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.fills import VenueTrade
-from btcbot.domain.instrument import Instrument
-from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.outcomes import CancelOutcome, NotSent, SubmitOutcome
 from btcbot.domain.permit import Permit, PermitScope, WriteKind
-from btcbot.domain.scan import TickerRow
 from btcbot.domain.venue import Transfer, VenueOrder, VenueOrderStatus
 from btcbot.errors import InvariantBroken, StoreFailed, VenueUnavailable
 from btcbot.ports import Clock, Log, Metrics, StopSignal, VenueHealth
 
 #: A stamp older than this is not sent any more: with the time that the request may take, the venue would refuse it.
 STAMP_AGE_MS_MAX: Final = 2_000
-#: Rows asked of each side of an order book: the best is enough, some more show a book in the wrong order.
-BOOK_LEVELS: Final = 5
 #: Rows asked of one page of allOrders: the largest that the venue documents. What it gives is its own affair.
 ORDERS_PAGE: Final = 1_000
-#: Trades of everybody that the venue shows at most.
-PUBLIC_TRADES_MAX: Final = 50
-#: A look over the market is no part of trading: one try, soon given up, and never a wait for a limit.
-LOOK_TIMING: Final = Timing(read_s=2.0, attempts_max=1, wait_s_max=0.0)
 _MONTH_MS: Final = 30 * 24 * 3_600_000
 
 T = TypeVar("T")
 
 
-class BtcturkHttpClient:
+class BtcturkHttpClient(PublicReads):
     """BtcTurk over REST; see the port `Exchange` for what each method promises.
 
     `signer` None gives a client of public data: every private read raises VenueUnavailable, every write is NotSent.
@@ -79,132 +69,28 @@ class BtcturkHttpClient:
         transport: httpx2.BaseTransport | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._clock = clock
-        self._log = log
-        self._symbols = symbols
-        self._timing = timing or Timing()
-        self._sender = Sender(
+        connection = Connection(
             base_url,
             clock=clock,
             stop=stop,
             metrics=metrics,
+            log=log,
             quotas=quotas,
             transport=transport,
             ssl_context=ssl_context,
         )
-        self._requester = Requester(
-            self._sender,
+        timing = timing or Timing()
+        super().__init__(
+            connection,
+            connection.requester(timing, signer=signer, load_mark=load_mark, save_mark=save_mark),
             clock=clock,
-            stop=stop,
-            metrics=metrics,
             log=log,
-            signer=signer,
-            load_mark=load_mark,
-            save_mark=save_mark,
-            timing=self._timing,
+            quotas=quotas,
+            rules_age_s_max=timing.rules_age_s_max,
         )
-        # The same connections, the same limits, and whatever pause the venue asks of either.
-        self._looker = Requester(
-            self._sender,
-            clock=clock,
-            stop=stop,
-            metrics=metrics,
-            log=log,
-            signer=None,
-            load_mark=None,
-            save_mark=None,
-            timing=LOOK_TIMING,
-            breaker=self._requester.breaker,
-        )
-        self._book_quotas = quotas.get(Endpoint.ORDER_BOOK, ())
-        #: When the last order books were answered, by the monotonic clock.
-        self._books_ms: deque[int] = deque(maxlen=max((q.requests for q in self._book_quotas), default=1))
-        self._venue_clock = self._requester.venue_clock
+        self._connection = connection
+        self._symbols = symbols
         self._lists_open_orders_by_symbol = False
-        self._rules: Mapping[str, Instrument] = {}
-        self._rules_read_at_ms: int | None = None
-
-    # -- public reads --------------------------------------------------------------------------------------------------
-
-    def venue_time_ms(self) -> int:
-        return self._venue_clock.now_ms()
-
-    def estimated_time_ms(self) -> int | None:
-        return self._venue_clock.trusted_ms()
-
-    def instruments(self) -> Mapping[str, Instrument]:
-        now_ms = self._monotonic_ms()
-        read_at_ms = self._rules_read_at_ms
-        if read_at_ms is None or now_ms - read_at_ms >= self._timing.rules_age_s_max * 1000:
-            listed = self._requester.read(Endpoint.EXCHANGE_INFO, "/api/v2/server/exchangeinfo", wire.instruments)
-            if listed.skipped:
-                self._log.warning("pairs_unreadable", skipped=listed.skipped, read=len(listed.instruments))
-            self._rules, self._rules_read_at_ms = listed.instruments, now_ms
-        return self._rules
-
-    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        if len(symbols) > BOOKS_MAX:
-            wanted = frozenset(symbols)
-            found = self._requester.read(
-                Endpoint.TICKER, "/api/v2/ticker", lambda body: wire.tickers(body, self._clock.now_ms())
-            )
-            return {symbol: quote for symbol, quote in found.items() if symbol in wanted}
-        quotes: dict[str, Quote] = {}
-        failure: VenueUnavailable | None = None
-        for symbol in symbols:
-            try:
-                quote = self.get_orderbook(symbol)
-            except Unreachable:
-                raise
-            except VenueUnavailable as error:
-                failure = error
-                continue
-            if quote is not None:
-                quotes[symbol] = quote
-        if failure is not None and not quotes:
-            raise failure
-        return quotes
-
-    def get_orderbook(self, symbol: str) -> Quote | None:
-        """Best bid and ask of one symbol; None when a side is empty."""
-        return self._orderbook(self._requester, symbol)
-
-    def _orderbook(self, requester: Requester, symbol: str) -> Quote | None:
-        try:
-            return requester.read(
-                Endpoint.ORDER_BOOK,
-                f"/api/v2/orderbook?pairSymbol={quote_plus(symbol)}&limit={BOOK_LEVELS}",
-                lambda body: wire.order_book(body, symbol, self._clock.now_ms()),
-            )
-        finally:
-            self._books_ms.append(self._monotonic_ms())
-
-    # -- looking over the market: reads that give way to trading -------------------------------------------------------
-
-    def look_at_tickers(self) -> Mapping[str, TickerRow]:
-        """All pairs with price and volume of 24 hours, by symbol. Raises VenueUnavailable after one try."""
-        return self._looker.read(Endpoint.TICKER, "/api/v2/ticker", wire.ticker_rows)
-
-    def look_at_orderbook(self, symbol: str) -> Quote | None:
-        """As `get_orderbook`, in one try; VenueUnavailable also where a limit, or a pause of the venue, says wait."""
-        return self._orderbook(self._looker, symbol)
-
-    def book_room(self) -> int:
-        """How many order books our limits still allow now; a great number where there are none."""
-        now_ms, room = self._monotonic_ms(), 1_000_000
-        for quota in self._book_quotas:
-            since_ms = now_ms - quota.period_ms - SLACK_MS
-            room = min(room, allowed(quota) - sum(at_ms > since_ms for at_ms in self._books_ms))
-        return max(room, 0)
-
-    def public_trades(self, symbol: str) -> Sequence[PublicTrade]:
-        """The last trades of anybody in one symbol, oldest first: as many as the venue shows, which is fifty."""
-        found = self._requester.read(
-            Endpoint.PUBLIC_TRADES,
-            f"/api/v2/trades?pairSymbol={quote_plus(symbol)}&last={PUBLIC_TRADES_MAX}",
-            lambda body: wire.public_trades(body, symbol),
-        )
-        return sorted(found, key=lambda trade: (trade.at_ms, len(trade.trade_id), trade.trade_id))
 
     # -- private reads -------------------------------------------------------------------------------------------------
 
@@ -359,16 +245,13 @@ class BtcturkHttpClient:
         return self._requester.health()
 
     def close(self) -> None:
-        self._sender.close()
+        self._connection.close()
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def _private_request(self, endpoint: Endpoint, target: str, decode: Callable[[bytes], T]) -> T:
         """A signed GET: a fresh stamp for each attempt."""
         return self._requester.read(endpoint, target, decode, is_private=True)
-
-    def _monotonic_ms(self) -> int:
-        return self._clock.monotonic_ns() // 1_000_000
 
 
 def _demand_ours(order: Order) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from btcbot.adapters.btcturk.public_reads import PublicReads
 from btcbot.adapters.btcturk.requester import RefusedRead
-from btcbot.adapters.btcturk.rest import BtcturkHttpClient
 from btcbot.domain.market import Quote
 from btcbot.domain.scan import Close, ScanRow, TickerRow
 from btcbot.errors import VenueUnavailable
@@ -33,7 +33,7 @@ class BtcturkScanner:
     over the last `history_ms`. `clock` is the one that really runs, not one of a tape."""
 
     def __init__(
-        self, client: BtcturkHttpClient, bars: BarSource | None, clock: Clock, *, interval_ms: int, history_ms: int
+        self, client: PublicReads, bars: BarSource | None, clock: Clock, *, interval_ms: int, history_ms: int
     ) -> None:
         self._client = client
         self._bars = bars

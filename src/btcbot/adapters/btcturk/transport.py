@@ -176,7 +176,7 @@ class _Body(httpx2.SyncByteStream):
             raise _told_after_bytes(error) from error
 
     def close(self) -> None:
-        close = getattr(self._stream, "close", None)
+        close = getattr(self._stream, "close", None)  # the library types its streams as iterables, closable or not
         if close is not None:
             close()
 

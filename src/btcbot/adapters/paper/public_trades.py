@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Raw
 
 from btcbot.adapters.btcturk import wire
-from btcbot.adapters.btcturk import wire_values as values
+from btcbot.adapters.btcturk.connection import Connection
 from btcbot.adapters.btcturk.limits import QUOTAS, Endpoint, Quota
-from btcbot.adapters.btcturk.requester import Requester, Timing
-from btcbot.adapters.btcturk.sender import Sender
-from btcbot.adapters.btcturk.wire_values import WireError
+from btcbot.adapters.btcturk.requester import Timing
+from btcbot.adapters.btcturk.wire import values
+from btcbot.adapters.btcturk.wire.values import WireError
 from btcbot.adapters.paper.matching import MarketTrade
 from btcbot.domain.intents import Side
 from btcbot.ports import Clock, Log, Metrics, StopSignal
@@ -56,18 +56,10 @@ class PublicTrades:
         quotas: Mapping[Endpoint, tuple[Quota, ...]] = _QUOTAS,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._sender = Sender(base_url, clock=clock, stop=stop, metrics=metrics, quotas=quotas, transport=transport)
-        self._requester = Requester(
-            self._sender,
-            clock=clock,
-            stop=stop,
-            metrics=metrics,
-            log=log,
-            signer=None,
-            load_mark=None,
-            save_mark=None,
-            timing=timing,
+        self._connection = Connection(
+            base_url, clock=clock, stop=stop, metrics=metrics, log=log, quotas=quotas, transport=transport
         )
+        self._requester = self._connection.requester(timing)
 
     def of(self, symbol: str) -> Sequence[MarketTrade]:
         """The last trades of a pair, in any order. Raises VenueUnavailable."""
@@ -75,7 +67,7 @@ class PublicTrades:
         return self._requester.read(Endpoint.TRADES, target, decode)
 
     def close(self) -> None:
-        self._sender.close()
+        self._connection.close()
 
 
 def decode(body: bytes) -> list[MarketTrade]:

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcbot.adapters.btcturk import limits
-from btcbot.adapters.btcturk.bars import BARS_PER_REQUEST, BtcturkCharts, klines
+from btcbot.adapters.btcturk.bars import BARS_PER_REQUEST, BtcturkCharts
 from btcbot.adapters.btcturk.limits import Endpoint, Quota
-from btcbot.adapters.btcturk.wire_values import WireError
+from btcbot.adapters.btcturk.wire import WireError, klines
 from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.domain.bars import Bar
 from btcbot.errors import ConfigurationError, VenueUnavailable

@@ -1,4 +1,4 @@
-"""The smallest pieces of the wire: numbers, ids, times and symbols, from raw JSON text to exact values.
+"""The smallest pieces of the wire: numbers, ids, times, sides and symbols, from raw JSON text to exact values.
 
 Every number is read from the text that the venue sent, never through a float: a price that went through binary is a
 different price. Amounts come as strings or as JSON numbers, with a dot or (in documents about balances) a comma; both
@@ -8,12 +8,14 @@ are read, and anything that is not plainly a number in range is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from btcbot.domain import money
+from btcbot.domain.intents import Side
 
 NULL: Final = msgspec.Raw(b"null")
 #: Symbols as this project writes them, after upper-casing and dropping one underscore.
@@ -31,6 +33,7 @@ _ID: Final = re.compile(rb'(?:"([0-9A-Za-z-]{1,64})"|([0-9]{1,40}))')
 _NUMBER_ID: Final = re.compile(rb'(?:"([0-9]{1,40})"|([0-9]{1,40}))')
 _TIME: Final = re.compile(rb'"?([0-9]{1,13})(?:\.[0-9]{1,9})?"?')
 _ZEROS: Final = frozenset({b'"0"', b"0"})
+_SIDE: Final[Mapping[str, Side]] = {"buy": Side.BUY, "sell": Side.SELL}
 
 
 class WireError(Exception):
@@ -103,6 +106,13 @@ def time_ms(raw: msgspec.Raw, name: str) -> int:
     if found is None or int(found[1]) > TIME_MS_MAX:
         raise WireError(f"{name} is not a time")
     return int(found[1])
+
+
+def side(text: str | None) -> Side:
+    made = _SIDE.get((text or "").lower())
+    if made is None:
+        raise WireError("a side is neither buy nor sell")
+    return made
 
 
 def symbol(text: str) -> str:
