@@ -115,7 +115,7 @@ class Capture:
         try:
             self._take_over()
             self._begin()
-        except BaseException:
+        except BaseException:  # whatever it is, the spool is not kept locked
             self._spool.close()
             raise
         self._began_ms = self._stored_at_ms = self._now_ms()
@@ -292,10 +292,8 @@ class Capture:
         instrument = self._wanted.instruments.get(bar.symbol)
         changes: dict[str, Decimal] = {"volume": money.round_half_up(bar.volume, VOLUME_PLACES)}
         if instrument is not None:
-            changes |= {
-                name: money.round_half_up(getattr(bar, name), instrument.price_scale)
-                for name in ("open", "high", "low", "close")
-            }
+            prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
+            changes |= {name: money.round_half_up(price, instrument.price_scale) for name, price in prices.items()}
         return msgspec.structs.replace(bar, **changes)
 
     def _add(self, symbol: str, row: Row) -> None:

@@ -163,7 +163,8 @@ class _Rules:
         steps = np.diff(times)
         if told_ms is None and not len(steps):
             self._findings.add(
-                "insufficient_rows", "a single bar does not show its interval", "give --interval, such as 1m",
+                "insufficient_rows", "a single bar does not show its interval",
+                "import it with «data import --interval 1m», or such",
                 row=self._row(0),
             )  # fmt: skip
             return None
@@ -179,7 +180,7 @@ class _Rules:
                 "irregular_interval",
                 f"the bar opens {duration(int(times[at] - times[at - 1]))} after the one above, and the interval is "
                 f"{duration(interval_ms)}",
-                "give bars of one interval, and say --interval where it was not recognised",
+                "give bars of one interval, and import them with --interval where it was not recognised",
                 row=self._row(at), count=int(off.sum()),
             )  # fmt: skip
             return interval_ms

@@ -10,7 +10,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -43,6 +43,15 @@ class Options(NamedTuple):
     unit: Unit | None = None
     zone: str | None = None
     sort: bool = False
+
+
+class _Rows(Protocol):
+    """What `csv.reader` gives, whose own type has no public name."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
 
 
 class Parsed(NamedTuple):
@@ -179,7 +188,7 @@ class _Reader:
             made.append((piece, lines))
         return made
 
-    def _pieces(self, rows: Iterator[list[str]], header: Header) -> Iterator[Piece]:
+    def _pieces(self, rows: _Rows, header: Header) -> Iterator[Piece]:
         times = TimeReader(self._findings, unit=self._options.unit, zone=self._options.zone, hint=header.unit)
         while True:
             cells, lines = self._chunk(rows, header)
@@ -192,13 +201,13 @@ class _Reader:
             if not self._findings.has_errors:
                 yield recording, numbered.to_numpy()
 
-    def _chunk(self, rows: Iterator[list[str]], header: Header) -> tuple[list[list[str]], list[int]]:
+    def _chunk(self, rows: _Rows, header: Header) -> tuple[list[list[str]], list[int]]:
         cells: list[list[str]] = []
         lines: list[int] = []
         for row in rows:
             if not row:
                 continue
-            line = rows.line_num + 1  # type: ignore[attr-defined]  # the header was read before
+            line = rows.line_num + 1  # the header was read before
             if len(row) != header.cells:
                 self._findings.add(
                     "invalid_schema", f"the row has {len(row)} cells where the header names {header.cells}",

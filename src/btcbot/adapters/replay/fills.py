@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -29,6 +31,20 @@ _BEYOND: Final[Mapping[tuple[bool, bool], Callable[[Any, int], Any]]] = {
     (False, True): operator.ge,
     (False, False): operator.gt,
 }
+
+
+class FillRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What bars do not tell. `half_spread` and `volume_share` are fractions; `maker` and `taker` charge, tax included.
+
+    `volume_share`: the most of a bar's volume that our orders may take. `fills_at_touch`: a resting order fills when a
+    bar touches its price, although others may have come first.
+    """
+
+    maker: Decimal
+    taker: Decimal
+    half_spread: Decimal
+    volume_share: Decimal
+    fills_at_touch: bool = False
 
 
 def reaches(is_buy: bool, limit: int, low: int, high: int, *, at_touch: bool) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -63,9 +64,15 @@ def _recordings(market: Market, seed: int, source: Source) -> tuple[Recording, R
         trades.append((time_ms, bid if taker_sold else ask, quantity, taker_sold, f"{seed}-{len(trades) + 1}"))
     told = _frame("quotes", ("time_ms", "bid", "bid_quantity", "ask", "ask_quantity"), quotes)
     made = _frame("trades", ("time_ms", "price", "quantity", "is_buyer_maker", "trade_id"), trades)
-    same = {"symbol": market.symbol, "price_scale": market.price_scale, "quantity_scale": market.quantity_scale}
-    traded = Recording(table="trades", frame=made, sources=(source,), **same)  # type: ignore[arg-type]
-    quoted = Recording(table="quotes", frame=told, sources=(source,), **same)  # type: ignore[arg-type]
+    recording = partial(
+        Recording,
+        symbol=market.symbol,
+        price_scale=market.price_scale,
+        quantity_scale=market.quantity_scale,
+        sources=(source,),
+    )
+    traded = recording(table="trades", frame=made)
+    quoted = recording(table="quotes", frame=told)
     return bars_from_trades(traded, INTERVAL_MS), quoted, traded
 
 

@@ -44,7 +44,7 @@ def write(recording: Recording, path: Path) -> None:
         interval_ms=recording.interval_ms,
         sources=recording.sources,
     )
-    metadata: pl.ParquetMetadata = {  # type: ignore[name-defined,unused-ignore]
+    metadata: dict[str, str] = {
         _VERSION_KEY: str(SCHEMA_VERSION),
         _META_KEY: msgspec.json.encode(meta).decode(),
     }

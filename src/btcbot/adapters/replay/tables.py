@@ -224,6 +224,7 @@ def recording_of(columns: Columns) -> Recording:
         price_scale=columns.price_scale,
         quantity_scale=quantity_scale,
         interval_ms=interval_ms,
+        # A shape of bars names its columns as `BarColumns` names them.
         frame=whole(shape, {name: getattr(columns, name) for name in shape.schema}, len(columns)),
     )
 

@@ -123,7 +123,8 @@ class TimeReader:
                         f"{UNIT_NAMES[self._unit]}", row)  # fmt: skip
         else:
             who = f"--time-unit {said} was given" if self._asked else f"the column's name says {UNIT_NAMES[said]}"
-            mend = f"give --time-unit {unit}" + ("" if self._asked else ", or name the column «ts»")
+            mend = f"import it with «data import --time-unit {unit}»"
+            mend += "" if self._asked else ", or name the column «ts»"
             self._findings.add(
                 "invalid_timestamp", f"«{name}» is {cell}, which is {UNIT_NAMES[unit]}, and {who}", mend,
                 row=row, about="unit",
@@ -160,7 +161,8 @@ class TimeReader:
         self._zone = zone
         if not zone and self._asked_zone is None:
             raise refuse(
-                "mixed_zones", "the times say no zone", "give --time-zone UTC, or such as Europe/Istanbul or +03:00",
+                "mixed_zones", "the times say no zone",
+                "import it with «data import --time-zone UTC», Europe/Istanbul or +03:00",
                 file=self._findings.file, row=row,
             )  # fmt: skip
         if zone and self._asked_zone is not None:
@@ -221,7 +223,9 @@ def _spellings(zone: str) -> list[str]:
         return ["Z", "z", "UTC", "+00:00", "-00:00", "+0000", "-0000", "+00", "-00"]
     if not zone:
         return [""]
-    sign, hours, minutes = _OFFSET.fullmatch(zone).groups("00")  # type: ignore[union-attr]
+    matched = _OFFSET.fullmatch(zone)
+    assert matched is not None, "a file's own zone is an offset"
+    sign, hours, minutes = matched.groups("00")
     return [f"{sign}{hours}:{minutes}", f"{sign}{hours}{minutes}", *([f"{sign}{hours}"] if minutes == "00" else [])]
 
 
