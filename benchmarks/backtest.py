@@ -11,8 +11,11 @@ Each run is a process of its own. Peers take turns with them where their environ
 
     python3.11 -m venv .venvs/peers && .venvs/peers/bin/pip install backtesting==0.6.6 backtrader==1.9.78.123
     python3.11 -m venv .venvs/nautilus && .venvs/nautilus/bin/pip install nautilus_trader==1.221.0
+    python3.11 -m venv .venvs/jesse && .venvs/jesse/bin/pip install jesse==3.5.3
+    python3.11 -m venv .venvs/freqtrade && .venvs/freqtrade/bin/pip install freqtrade==2026.9
 
-The rule `limit` is played on the first 100,000 bars by the peers, which is enough to tell their speed.
+The rule `limit` is played on the first 100,000 bars by the peers, which is enough to tell their speed; jesse and
+freqtrade have no order that is replaced at each bar, and play `ema` alone.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ PEERS: Final = (
     ("backtesting.py 0.6.6", ".venvs/peers", "backtesting_py.py", ("ema", "limit")),
     ("nautilus_trader 1.221", ".venvs/nautilus", "nautilus.py", ("ema", "limit")),
     ("backtrader 1.9.78", ".venvs/peers", "backtrader_py.py", ("ema", "limit")),
+    ("jesse 3.5.3", ".venvs/jesse", "jesse_py.py", ("ema",)),
+    ("freqtrade 2026.9", ".venvs/freqtrade", "freqtrade_py.py", ("ema",)),
 )
 #: Slow engines are asked fewer times: their figure is a ratio of tens. So is the rule `limit`, which takes a minute.
 PEER_RUNS: Final = 2
