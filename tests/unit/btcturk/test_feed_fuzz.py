@@ -7,11 +7,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proof.fuzz_feed import FRAMES, talk
+from proof.fuzz import attempt
+from proof.fuzzing.demands import Case, demand_exact
+from proof.fuzzing.feed import FRAMES, talk
 from tests.unit.btcturk.feed_support import Talk, diff, snapshot
 
 from btcbot.adapters.btcturk.feed_wire import FRAME_BYTES_MAX
-from proof import fuzz
 
 KNOWN = [number for number, _ in (frame for frame in FRAMES.values() if isinstance(frame, list))]
 FIELDS = ["CS", "PS", "AO", "BO", "CP", "P", "A", "channel", "event", "type", "items", "symbol", "id", "ok", "message"]
@@ -36,7 +37,7 @@ ANYTHING = st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).
 
 def exact(bodies: list[bytes]) -> None:
     told = talk(bodies)
-    fuzz.demand_exact([told.view, told.trades, told.depth])
+    demand_exact([told.view, told.trades, told.depth])
     for book in told.view.books.values():
         assert all(0 < top.bid < top.ask for top in book.tops)
 
@@ -53,7 +54,7 @@ def test_any_text(texts: list[str]) -> None:
     talking = Talk()
     talking.connect()
     talking.hear(*texts)
-    fuzz.demand_exact(talking.view())
+    demand_exact(talking.view())
 
 
 @pytest.mark.parametrize("name", sorted(FRAMES))
@@ -79,7 +80,7 @@ def test_what_is_spoiled_was_good_before(name: str) -> None:
 )
 def test_bombs(bomb: bytes) -> None:
     for watches_memory in (False, True):
-        fuzz.attempt(fuzz.Case("feed", len(bomb), lambda: exact([bomb])), watches_memory=watches_memory)
+        attempt(Case("feed", len(bomb), lambda: exact([bomb])), watches_memory=watches_memory)
 
 
 def test_a_long_story_of_noise_leaves_nothing_behind() -> None:
@@ -95,6 +96,6 @@ def test_a_long_story_of_noise_leaves_nothing_behind() -> None:
             talking.tick()
 
     story()
-    fuzz.attempt(fuzz.Case("feed", 0, story, seconds_max=60.0), watches_memory=True)
+    attempt(Case("feed", 0, story, seconds_max=60.0), watches_memory=True)
     assert len(talking.view().events) <= 1_000
     assert len(talking.protocol.trades("BTCTRY")) == 50

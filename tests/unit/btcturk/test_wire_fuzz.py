@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proof.fuzz import DECODERS, Finding, TooSlow, attempt, body, demand_exact, demand_proof, read
+from proof.fuzz import attempt
+from proof.fuzzing.answers import DECODERS
+from proof.fuzzing.demands import Case, Finding, TooSlow, demand_exact, demand_proof, read
+from proof.fuzzing.spoil import body
 from tests.unit.btcturk.support import no, ok
 
-from btcbot.adapters.btcturk import wire
+from btcbot.adapters.btcturk import outcome, wire
+from btcbot.adapters.btcturk.outcome import Answer
 from btcbot.domain.outcomes import Accepted, CancelRequested, InDoubt, NotSent, Refused
 from proof import fuzz
 
@@ -38,7 +43,7 @@ VALUES = st.recursive(LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionarie
 
 
 def tried(decode: Callable[[bytes], object], raw: bytes) -> None:
-    attempt(fuzz.Case("wire", len(raw), lambda: read(decode, raw)))
+    attempt(Case("wire", len(raw), lambda: read(decode, raw)))
 
 
 @st.composite
@@ -119,7 +124,7 @@ def test_unstructured(name: str) -> None:
 )
 def test_bombs(name: str, raw: bytes) -> None:
     tried(DECODERS[name][0], raw)
-    attempt(fuzz.Case("wire", len(raw), lambda: read(DECODERS[name][0], raw)), watches_memory=True)
+    attempt(Case("wire", len(raw), lambda: read(DECODERS[name][0], raw)), watches_memory=True)
 
 
 # -- the fuzzer of the proof ------------------------------------------------------------------------------------------
@@ -142,7 +147,7 @@ def test_it_reaches_what_lies_behind_the_envelope() -> None:
     for name, (decode, good) in DECODERS.items():
         read_well = refused = 0
         for number in range(400):
-            raw = body(fuzz.Random(number), json.dumps(good).encode())
+            raw = body(Random(number), json.dumps(good).encode())
             try:
                 decode(raw)
             except wire.WireError:
@@ -155,10 +160,10 @@ def test_it_reaches_what_lies_behind_the_envelope() -> None:
 def test_it_makes_all_outcomes_and_not_only_doubt() -> None:
     made: set[type] = set()
     for number in range(4_000):
-        random = fuzz.Random(number)
+        random = Random(number)
         good = ok({"id": 5, "newOrderClientId": "mine"}) if number % 2 else no("BALANCE_NOT_ENOUGH", 1055)
-        answer = fuzz.Answer(200, body(random, json.dumps(good).encode()))
-        made |= {type(fuzz.outcome.of_submit(answer, "mine")), type(fuzz.outcome.of_cancel(answer))}
+        answer = Answer(200, body(random, json.dumps(good).encode()))
+        made |= {type(outcome.of_submit(answer, "mine")), type(outcome.of_cancel(answer))}
 
     assert made == {Accepted, CancelRequested, Refused, InDoubt}
 
@@ -208,7 +213,7 @@ def test_a_reader_with_a_fault_is_found(
 
 def test_a_reader_that_takes_too_much_memory_is_found() -> None:
     with pytest.raises(Finding, match="bytes"):
-        attempt(fuzz.Case("wire", 0, lambda: read(keeps_it_all, b"")), watches_memory=True)
+        attempt(Case("wire", 0, lambda: read(keeps_it_all, b"")), watches_memory=True)
 
 
 @pytest.mark.parametrize(
