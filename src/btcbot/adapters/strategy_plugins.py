@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from btcbot.adapters.strategy_source import reaching
 from btcbot.errors import ConfigurationError
 from btcbot.strategies.base import Strategy, StrategyContext, UsesSignals
 from btcbot.strategies.parameters import StrategySpec, spec_of
@@ -145,6 +146,8 @@ def _from_file(given: str) -> StrategySpec:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigurationError(f"strategy file {_shown(str(path))}: {what}; {_nearest_file(path)}")
+    if (told := reaching(path)) is not None:
+        raise ConfigurationError(f"{path}, {told}")
     module = _imported(path)
     classes = {
         name: found
@@ -240,6 +243,7 @@ def _checked(found: type, label: str, origin: str) -> StrategySpec:
 def _demand_arguments(found: type, method: str) -> None:
     """`method(self, context)`, and nothing else that has to be given."""
     try:
+        # It is there: `spec_of` has looked. A class of the user's own has no type that could say so.
         inspect.signature(getattr(found, method)).bind(object(), StrategyContext)
     except TypeError:
         raise ValueError(f"{found.__name__}.{method} has to take self and context, and nothing more") from None

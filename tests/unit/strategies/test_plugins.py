@@ -35,6 +35,37 @@ def a_file(folder: Path, text: str, name: str = "mine.py") -> str:
     return str(path)
 
 
+class TestReachingBeyond:
+    """A strategy is given the bars and signals of one moment; a file that reaches behind them is refused unrun."""
+
+    @pytest.mark.parametrize(
+        "reach",
+        [
+            "context.bars._lanes['BTCTRY'].bar(15)",
+            "context.signals['BTCTRY']._columns",
+            "context.bars.get.__self__",
+            "getattr(context.bars, '_at')",
+            "type(context.bars)._lanes",
+            "hasattr(context, '__dict__')",
+        ],
+    )
+    def test_it_is_told_with_its_line(self, tmp_path: Path, reach: str) -> None:
+        at = GOOD.index("    def generate")
+        path = a_file(tmp_path, f"{GOOD[:at]}    def peek(self, context):\n        return {reach}\n\n{GOOD[at:]}")
+        line = GOOD[:at].count("\n") + 2
+        said = refusal(lambda: find(path))
+        assert said.startswith(f"{path}, line {line}: ")
+        assert said.endswith("reaches beyond what a strategy is given; use what its context shows by plain names")
+
+    @pytest.mark.parametrize(
+        "own", ["self._memo", "type(self)._kept", "super().__init__", "type(context).__name__", "context._replace"]
+    )
+    def test_what_is_its_own_or_common_it_may_use(self, tmp_path: Path, own: str) -> None:
+        at = GOOD.index("    def generate")
+        path = a_file(tmp_path, f"{GOOD[:at]}    def own(self, context):\n        return {own}\n\n{GOOD[at:]}")
+        assert find(path).name == "dip_buyer"
+
+
 class TestByName:
     def test_every_shipped_one_is_found_and_can_be_made_without_a_parameter(self) -> None:
         assert [spec.name for spec in specs()][: len(SHIPPED)] == SHIPPED
