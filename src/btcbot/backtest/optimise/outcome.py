@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,10 @@ from btcbot.backtest.optimise.study import SharedStudy, TrialRow
 from btcbot.backtest.optimise.surface import Surface, surface_of
 from btcbot.backtest.optimise.windows import DAY_MS, Window
 from btcbot.backtest.statistics import tidy
+
+#: In sample, what is worth asking how much of it was kept: growth of a day, and any other objective.
+DAILY_MIN: Final = 0.0001
+RATIO_MIN: Final = 0.05
 
 
 class WindowOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +35,8 @@ class WindowOutcome(msgspec.Struct, frozen=True, kw_only=True):
     surface: Surface | None
 
     def kept(self, objective: str) -> float | None:
-        """What part of the objective is left out of sample; None where there was nothing to keep.
+        """What part of the objective is left out of sample; None where there was next to nothing to keep: a share of
+        almost zero tells of neither.
 
         Returns over stretches of different length are compared as growth of a day.
         """
@@ -43,7 +49,7 @@ class WindowOutcome(msgspec.Struct, frozen=True, kw_only=True):
             window = self.window
             inside = _daily(inside, window.train_end_ms - window.train_start_ms)
             outside = _daily(outside, window.test_end_ms - window.test_start_ms)
-        return outside / inside if inside > 0 else None
+        return outside / inside if inside >= (DAILY_MIN if objective == "return" else RATIO_MIN) else None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

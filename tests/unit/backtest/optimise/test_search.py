@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.unit.backtest.optimise.hill import Hill, Unopened
 from tests.unit.backtest.optimise.hills import WINDOW, Table, lay, ranges
@@ -256,6 +257,10 @@ def test_windows_are_searched_apart_and_shown_side_by_side(tmp_path: Path, table
         outside = (1 + (window.test["return"] or 0)) ** (1 / 30) - 1
         assert window.kept("return") == pytest.approx(outside / inside)
         assert window.kept("sharpe") == pytest.approx(0.1)
+        assert window.kept("of nothing") is None
+        nearly = msgspec.structs.replace(window.best, metrics={"return": 0.0001, "sharpe": 0.01})
+        hollow = msgspec.structs.replace(window, best=nearly, test={"return": 0.1, "sharpe": 1.0})
+        assert hollow.kept("return") is None and hollow.kept("sharpe") is None, "3,592 % of nothing is no triumph"
 
 
 def test_a_range_that_is_known_by_heart_can_still_be_interrupted(tmp_path: Path, tables: list[Table]) -> None:
