@@ -18,6 +18,7 @@ import pytest
 from tests.feed_watcher import FeedWatcher
 
 from btcbot.adapters.btcturk.feed_actions import FeedTiming
+from btcbot.adapters.btcturk.feed_wire import FRAME_BYTES_MAX
 from btcbot.adapters.btcturk.signing import Signer
 from btcbot.config.secrets import Secret
 from btcbot.domain.feed import AccountEventKind, FeedView
@@ -211,12 +212,15 @@ def test_a_connection_that_ends_is_replaced(watcher: Watcher, kind: str) -> None
     watcher.assert_same_books()
 
 
-def test_a_huge_frame_is_not_swallowed(watcher: Watcher) -> None:
+def test_a_huge_frame_is_not_swallowed_and_named_as_the_cause(watcher: Watcher) -> None:
     watcher.until_all_is_well()
     watcher.venue.fault("frame_huge", match=OF_A_BOOK)
-    watcher.until(lambda view: view.connection == 2 or "BTCTRY" not in view.books)
+    watcher.until(lambda view: view.connection == 2)
     watcher.until_all_is_well()
     watcher.assert_same_books()
+    assert watcher.metrics.counters.get(("btcbot_feed_frames_ignored_total", "oversized")) == 1
+    (ended,) = [call.kwargs["reason"] for call in watcher.log.calls if call.args[0] == "feed_disconnected"]
+    assert ended == f"it sent a frame of more than {FRAME_BYTES_MAX} bytes"
 
 
 def test_a_flood_is_survived(watcher: Watcher) -> None:

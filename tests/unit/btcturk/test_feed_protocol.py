@@ -25,7 +25,7 @@ from tests.unit.btcturk.feed_support import (
     trades,
 )
 
-from btcbot.adapters.btcturk.feed_actions import Action, Send
+from btcbot.adapters.btcturk.feed_actions import Action, Note, Send
 from btcbot.adapters.btcturk.feed_protocol import EVENTS_MAX, UNREADABLE_MAX
 from btcbot.domain.feed import AccountEventKind, Wake
 
@@ -508,3 +508,13 @@ def test_public_trades_are_kept_oldest_first() -> None:
     talk.hear(*[one_trade("BTCTRY", number) for number in range(10, 100)])
     assert len(talk.protocol.trades("BTCTRY")) == 50
     assert talk.protocol.trades("ETHTRY") == ()
+
+
+def test_a_refused_login_says_what_to_look_at() -> None:
+    """BtcTurk says «Invalid Request» for a key without the permission, and nothing else."""
+    talk = Talk(has_key=True)
+    talk.connect()
+    (told,) = talk.hear(login_answer(ok=False, message="Invalid Request"))
+    assert isinstance(told, Note)
+    assert told.fields["reason"] == "Invalid Request"
+    assert "its permission for WebSocket" in str(told.fields["mend"])

@@ -91,4 +91,7 @@ class Login:
         self._is_asked = self.is_in = False
         self.why_not = why
         self.due_ms = self._again_ms = now_ms + wait_ms
-        return [Note("warning", "feed_login_failed", {"reason": why, "again_in_s": wait_ms / 1000})]
+        told: dict[str, object] = {"reason": why, "again_in_s": wait_ms / 1000}
+        if result == "refused":  # BtcTurk names no cause; until then fills are known from the lists, a cycle later
+            told["mend"] = "check the key, its permission for WebSocket and the address it is bound to"
+        return [Note("warning", "feed_login_failed", told)]

@@ -143,9 +143,10 @@ class FeedLoop:
     def _not_connected(self, error: NotConnected) -> None:
         with self._lock:
             self._state.refused(error.why, self._now_ms(), error.status)
+            again_ms = (self._state.attempt_at_ms() or 0) - self._now_ms()
         if error.why != self._last_failure:
             self._last_failure = error.why
-            self._log.warning("feed_unreachable", reason=error.why)
+            self._log.warning("feed_unreachable", reason=error.why, again_in_s=round(max(again_ms, 0) / 1000, 1))
         self._on_change()
 
     async def _converse(self, connection: ClientConnection) -> str:
@@ -175,6 +176,9 @@ class FeedLoop:
                 if actions:
                     await self._carry_out(connection, actions)
         except ConnectionClosed as error:
+            if feed_socket.is_oversized(error):
+                with self._lock:
+                    self._state.ignored("oversized")
             raise _Ended(feed_socket.why_closed(error)) from None
 
     async def _dispatch(self, connection: ClientConnection) -> None:

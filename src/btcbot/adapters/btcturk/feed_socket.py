@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.frames import CloseCode
 
 from btcbot import __version__
 from btcbot.adapters.btcturk.feed_actions import FeedTiming
@@ -110,9 +111,22 @@ async def open_connection(address: Address, ssl_context: ssl.SSLContext | None, 
     raise NotConnected(why, status)
 
 
+def is_oversized(error: ConnectionClosed) -> bool:
+    """Whether we closed it over a frame that is longer than we read."""
+    return error.sent is not None and not error.rcvd_then_sent and error.sent.code == CloseCode.MESSAGE_TOO_BIG
+
+
 def why_closed(error: ConnectionClosed) -> str:
     """In words."""
-    told = error.rcvd
+    told, ours = error.rcvd, error.sent
+    if is_oversized(error):
+        return f"it sent a frame of more than {FRAME_BYTES_MAX} bytes"
+    if (
+        ours is not None
+        and not error.rcvd_then_sent
+        and ours.code in (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA)
+    ):
+        return f"what it sent was no WebSocket frame ({values.for_people(ours.reason)})"
     if told is None:
         return "the connection was lost"
     reason = f", {values.for_people(told.reason)}" if told.reason else ""

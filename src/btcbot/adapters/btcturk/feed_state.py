@@ -163,6 +163,10 @@ class FeedState:
         taken.update(self._protocol.take_counts())
         return taken
 
+    def ignored(self, reason: str) -> None:
+        """A frame that never came to be read."""
+        self._counts["frames_ignored", reason] += 1
+
     def _drop(self) -> None:
         frames = sum(data is not None for data in self._waiting)
         if frames:

@@ -294,6 +294,7 @@ class Requester:
                 endpoint=endpoint.value,
                 in_a_row=self.breaker.unauthorized_in_a_row,
                 said=for_people((envelope.message if envelope else None) or ""),
+                mend="check the key, its permissions and the address it is bound to; «btcbot doctor» asks one by one",
             )
         elif result.status < 500 and (envelope is not None or len(result.body) > SHORT_BODY_BYTES):
             self.breaker.authorized()
