@@ -23,6 +23,7 @@ from btcturk_sim.spoils import UNSPOILED
 from btcturk_sim.wire import Response, json_response
 
 _THIRTY_DAYS_MS: Final = 30 * 86_400_000
+_FILL_ROWS_MAX: Final = 10_000
 _START_DATE_END_DATE_INVALID: Final = Refusal("START_DATE_END_DATE_INVALID", 1208)
 # A time in seconds stays below this for three thousand years; one in milliseconds is above it since 1973.
 SECONDS_MAX: Final = 100_000_000_000
@@ -32,6 +33,8 @@ class AccountReads:
     def __init__(self, engine: Engine, answers: Answers) -> None:
         self._engine = engine
         self._answers = answers
+        #: By id of the trade: the trade, what its row depends on, its row.
+        self._fill_rows: dict[int, tuple[Fill, int, str, codec.Row]] = {}
 
     def single_order(self, call: Call) -> Response:
         order = call.account.find(int(call.request.path.rstrip("/").rsplit("/", 1)[1][:19]))
@@ -160,7 +163,7 @@ class AccountReads:
                 continue
             if assets and one.base not in assets and one.quote not in assets:
                 continue
-            row = codec.fill_row(fill, call.skew_ms, amount_rounding=rounding)
+            row = self._fill_row(fill, call.skew_ms, rounding)
             if order_id is None and stamp_ms > end_ms:
                 slipped.append(row)
             else:
@@ -171,6 +174,17 @@ class AccountReads:
         if call.spoils is not UNSPOILED:
             rows = call.spoils.thinned(rows)
         return json_response(200, codec.ok(rows, message="SUCCESS"))
+
+    def _fill_row(self, fill: Fill, skew_ms: int, rounding: str) -> codec.Row:
+        """Clients read the same trades again and again: what was written of one is kept for a while."""
+        kept = self._fill_rows.get(fill.id)
+        if kept is not None and kept[0] is fill and kept[1:3] == (skew_ms, rounding):
+            return kept[3]
+        row = codec.fill_row(fill, skew_ms, amount_rounding=rounding)
+        if len(self._fill_rows) >= _FILL_ROWS_MAX:
+            self._fill_rows.clear()
+        self._fill_rows[fill.id] = fill, skew_ms, rounding, row
+        return row
 
     def crypto_transfers(self, call: Call) -> Response:
         return self._transfers(call, fiat=False)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from btcturk_sim.account_reads import AccountReads
 from btcturk_sim.answers import Answers
@@ -49,8 +50,7 @@ _REUSED_STAMP: Final = {"nonce": INVALID_NONCE, "signature": INVALID_SIGNATURE, 
 _ORDER_PATH: Final = "/api/v1/order/"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(msgspec.Struct, frozen=True):
     """One request as the exchange saw it and what it answered (status 0: nothing was sent).
 
     Kept by the hundred thousand, so without headers, and with the answer only where it is short, an error, or
@@ -74,8 +74,7 @@ class RequestRecord:
 Handler = Callable[[Call], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(msgspec.Struct, frozen=True):
     handler: Handler
     #: What a key needs for it; None: nobody has to say who he is.
     permission: Permission | None

@@ -11,9 +11,10 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
 from random import Random
 from typing import Final
+
+import msgspec
 
 from btcturk_sim.instruments import Instrument
 from btcturk_sim.money import ZERO, divide_down, step_of
@@ -31,8 +32,7 @@ class BookOptions:
     levels: int = LEVELS_MAX
 
 
-@dataclass(slots=True)
-class Level:
+class Level(msgspec.Struct):
     price: Decimal
     quantity: Decimal
 
@@ -105,6 +105,18 @@ class SyntheticBook:
                 return level
             self._top[side] = index + 1
 
+    def first(self, side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:
+        """Price and quantity of the first levels with anything left, at most `limit` of them."""
+        made = self._levels[side]
+        self._level(side, limit - 1)
+        shown = [(level.price, level.quantity) for level in made[:limit] if level.quantity > 0]
+        index = limit
+        while len(shown) < limit and (level := self._level(side, index)) is not None:
+            index += 1  # some of the first have been taken: those behind them move up
+            if level.quantity > 0:
+                shown.append((level.price, level.quantity))
+        return shown
+
     def levels(self, side: Side) -> Iterator[Level]:
         made = self._levels[side]
         yield from (level for level in made if level.quantity > 0)
@@ -114,15 +126,22 @@ class SyntheticBook:
 
     def _level(self, side: Side, index: int) -> Level | None:
         made = self._levels[side]
-        while len(made) <= index:
-            ticks, number = self._ticks[side], len(made)
-            if number >= self._limit or ticks < 1:
-                return None
-            noise = self._noise[(self._offset + 17 * number + (503 if side is Side.SELL else 0)) % _NOISE_SIZE]
-            made.append(Level(ticks * self._tick, self._base_lots * noise // 100 * self._lot))
-            gap = self._gap_ticks * (1 + noise % 3)
-            self._ticks[side] = ticks + gap if side is Side.SELL else ticks - gap
-        return made[index]
+        if len(made) <= index:
+            self._make(side, made, index + 1)
+        return made[index] if index < len(made) else None
+
+    def _make(self, side: Side, made: list[Level], count: int) -> None:
+        """Compute levels until there are `count` of them, or no more."""
+        tick, lot, base_lots, noises = self._tick, self._lot, self._base_lots, self._noise
+        ticks, gap_ticks = self._ticks[side], self._gap_ticks if side is Side.SELL else -self._gap_ticks
+        offset = self._offset + (503 if side is Side.SELL else 0)
+        for number in range(len(made), min(count, self._limit)):
+            if ticks < 1:
+                break
+            noise = noises[(offset + 17 * number) % _NOISE_SIZE]
+            made.append(Level(ticks * tick, base_lots * noise // 100 * lot))
+            ticks += gap_ticks * (1 + noise % 3)
+        self._ticks[side] = ticks
 
 
 class ClientBook:
@@ -163,7 +182,7 @@ def merged_levels(
     for order in clients.orders(side):
         shown[order.price] = shown.get(order.price, ZERO) + order.left
     if not shown:
-        return [(level.price, level.quantity) for level in islice(synthetic.levels(side), limit)]
+        return synthetic.first(side, limit)
     for level in synthetic.levels(side):
         shown[level.price] = shown.get(level.price, ZERO) + level.quantity
     return sorted(shown.items(), reverse=side is Side.BUY)[:limit]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from btcturk_sim.accounts import Account
 from btcturk_sim.spoils import UNSPOILED, Spoils
 from btcturk_sim.wire import Params, Request
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """What a handler gets to see."""
 
     request: Request

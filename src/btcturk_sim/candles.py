@@ -13,6 +13,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from btcturk_sim.bars import Bar
 from btcturk_sim.history import Past
 from btcturk_sim.money import ZERO, divide_half_up
@@ -22,8 +24,7 @@ _DAY_MS: Final = 86_400_000
 _QUARTER: Final = Decimal("0.25")
 
 
-@dataclass(slots=True)
-class Candle:
+class Candle(msgspec.Struct):
     """`total` is the turnover in quote currency."""
 
     open: Decimal

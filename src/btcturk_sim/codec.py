@@ -15,7 +15,17 @@ import msgspec
 from btcturk_sim.accounts import Account, Transfer
 from btcturk_sim.candles import Candle
 from btcturk_sim.instruments import FIAT, currency
-from btcturk_sim.money import ROUNDING, ZERO, divide_half_up, padded, plain, round_down, round_half_up, round_up
+from btcturk_sim.money import (
+    ROUNDING,
+    ZERO,
+    divide_half_up,
+    padded,
+    plain,
+    round_down,
+    round_half_up,
+    round_up,
+    written,
+)
 from btcturk_sim.orders import Fill, Method, Order, Side, Status
 from btcturk_sim.pair import Pair, PublicTrade
 
@@ -174,7 +184,7 @@ def order_book(pair: Pair, limit: int, venue_ms: int) -> Row:
 
     def rows(side: Side) -> list[list[str]]:
         return [
-            [price_text(price, one.price_scale), format(round_down(quantity, one.quantity_scale), "f")]
+            [price_text(price, one.price_scale), written(round_down(quantity, one.quantity_scale))]
             for price, quantity in pair.levels(side, limit)
         ]
 
@@ -324,7 +334,7 @@ def fill_row(fill: Fill, skew_ms: int, *, amount_rounding: str = "down") -> Row:
     return {
         "id": fill.id,
         "timestamp": fill.time_ms + skew_ms,
-        "amount": format(rounded(signed, one.quantity_scale), "f"),
+        "amount": written(rounded(signed, one.quantity_scale)),
         "preciseAmount": msgspec.Raw(padded(signed, _PRECISE_DECIMALS).encode()),
         "fee": _negative(fill.fee, 8),
         "tax": _negative(fill.tax, 8),

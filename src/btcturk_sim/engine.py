@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Final
+
+import msgspec
 
 from btcturk_sim.accounts import Account, Transfer
 from btcturk_sim.clearing import Clearing
@@ -261,7 +262,7 @@ class Engine:
         name = request.client_id
         if name is None or len(name) <= CLIENT_ID_LENGTH_MAX or self.options.long_client_ids == "refused":
             return request
-        return replace(request, client_id=name[:CLIENT_ID_LENGTH_MAX])
+        return msgspec.structs.replace(request, client_id=name[:CLIENT_ID_LENGTH_MAX])
 
     def _account_objection(self, account: Account, request: OrderRequest) -> Refusal | None:
         if self.options.unique_client_ids and request.client_id in account.client_ids:

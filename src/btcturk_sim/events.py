@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from btcturk_sim.accounts import Account
 from btcturk_sim.orders import Fill, Order
 from btcturk_sim.pair import PublicTrade
 
 
-@dataclass(frozen=True, slots=True)
-class OrderInserted:
+class OrderInserted(msgspec.Struct, frozen=True):
     """An order was accepted; nothing is said of its fills."""
 
     order: Order
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderMatched:
+class OrderMatched(msgspec.Struct, frozen=True):
     """One account's side of one match."""
 
     account: Account
@@ -28,24 +27,21 @@ class OrderMatched:
     fill: Fill
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDeleted:
+class OrderDeleted(msgspec.Struct, frozen=True):
     """An order left the book by cancel: the final word on a cancel request."""
 
     order: Order
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrderClosed:
+class OrderClosed(msgspec.Struct, frozen=True):
     """An order has filled completely; told after its last match."""
 
     order: Order
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class TradeBusted:
+class TradeBusted(msgspec.Struct, frozen=True):
     """The exchange took one account's side of a match back; order and balances already show it."""
 
     account: Account
@@ -54,16 +50,14 @@ class TradeBusted:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class TradePrinted:
+class TradePrinted(msgspec.Struct, frozen=True):
     """A trade the public sees, by clients or by the rest of the world."""
 
     symbol: str
     trade: PublicTrade
 
 
-@dataclass(frozen=True, slots=True)
-class FundsMoved:
+class FundsMoved(msgspec.Struct, frozen=True):
     """A deposit or withdrawal changed what the account has of one asset."""
 
     account: Account
@@ -71,16 +65,14 @@ class FundsMoved:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class BookChanged:
+class BookChanged(msgspec.Struct, frozen=True):
     """A pair's book changed otherwise than by a step of the market or an order: its price is held, its rules differ."""
 
     symbol: str
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class MarketStepped:
+class MarketStepped(msgspec.Struct, frozen=True):
     """All prices after one step of the market."""
 
     time_ms: int

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from btcturk_sim.money import ONE, divide_half_up, exact, round_half_up
 
 COMMISSION_DECIMALS: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Commission:
+class Commission(msgspec.Struct, frozen=True):
     """What one fill costs: both amounts positive, in the quote currency."""
 
     fee: Decimal

@@ -15,6 +15,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from btcturk_sim.errors import ConfigurationError
 
 
@@ -82,8 +84,7 @@ class LimitsMode:
         raise ConfigurationError(f"--limits {text}: use real, real-ip, scaled=N (a whole number above 0) or off")
 
 
-@dataclass(slots=True)
-class _Bucket:
+class _Bucket(msgspec.Struct):
     opened_ms: int
     count: int = 0
     blocked_until_ms: int = 0

@@ -8,11 +8,12 @@ often the market is asked to catch up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final
+
+import msgspec
 
 from btcturk_sim.bars import Bar, BarSource
 from btcturk_sim.money import ZERO, divide_down, round_half_up
@@ -26,8 +27,7 @@ class AtEnd(StrEnum):
     EXIT = "exit"
 
 
-@dataclass(frozen=True, slots=True)
-class StepPrice:
+class StepPrice(msgspec.Struct, frozen=True):
     """One pair at one step: the traded price and how much of the bar's volume trades there."""
 
     price: Decimal
@@ -62,6 +62,8 @@ class Market:
         self._origin_ms = start_ms
         self._paused_at_ms: int | None = None
         self._step = 0
+        #: How long after the origin the next step is due: asked far more often than it changes.
+        self._elapsed_ms = 0
         self._places = {one.symbol: one.price_scale if one.has_fraction else 0 for one in source.instruments}
         self._scales = {one.symbol: one.quantity_scale for one in source.instruments}
         self._price = {one.symbol: source.opening_price(one.symbol) for one in source.instruments}
@@ -97,13 +99,14 @@ class Market:
         """Wall time of the next step; None while paused, or over for good."""
         if self._paused_at_ms is not None or (self.ended and self.at_end is AtEnd.EXIT):
             return None
-        elapsed = self._step * self.source.interval_ms * self.speed.denominator
-        return self._origin_ms + elapsed // (STEPS_PER_BAR * self.speed.numerator)
+        return self._origin_ms + self._elapsed_ms
 
     def step(self) -> dict[str, StepPrice]:
         """Take the next step, for all pairs at once."""
         index, part = divmod(self._step, STEPS_PER_BAR)
         self._step += 1
+        elapsed = self._step * self.source.interval_ms * self.speed.denominator
+        self._elapsed_ms = elapsed // (STEPS_PER_BAR * self.speed.numerator)
         length = self.source.length
         if length is not None and index >= length:
             if self.at_end is AtEnd.LOOP:

@@ -13,6 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from btcturk_sim.instruments import Instrument
 from btcturk_sim.money import ZERO
 
@@ -89,8 +91,7 @@ def pair_unknown(symbol: str) -> Refusal:
     return Refusal(f"Pair {symbol} does not exists.", 1037)  # sic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A well-formed wish; whether the rules allow it is the engine's business.
 
     `quantity` is in base currency, except for a market buy: there it is quote currency to spend, commission

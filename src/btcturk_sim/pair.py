@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from btcturk_sim.book import BookOptions, ClientBook, SyntheticBook, merged_levels
 from btcturk_sim.candles import Chart, Day
@@ -18,8 +19,7 @@ from btcturk_sim.orders import Order, Side
 PUBLIC_TRADES_MAX: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class PublicTrade:
+class PublicTrade(msgspec.Struct, frozen=True):
     id: int
     time_ms: int
     price: Decimal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl
@@ -18,14 +18,13 @@ class Host(StrEnum):
     GRAPH = "graph"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request. Header names are lower case; `query` is the raw text after the question mark."""
 
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     client_ip: str = "127.0.0.1"
     host: Host = Host.REST
@@ -82,8 +81,7 @@ class Transport:
 SEND: Final = Transport()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = (("Content-Type", JSON_TYPE),)
@@ -92,7 +90,7 @@ class Response:
     fault: str | None = None
 
     def via(self, transport: Transport, fault: str) -> Response:
-        return replace(self, transport=transport, fault=fault)
+        return msgspec.structs.replace(self, transport=transport, fault=fault)
 
 
 def json_response(status: int, payload: object, *headers: tuple[str, str]) -> Response:

@@ -1,9 +1,9 @@
 """Keys, stamps and signatures."""
 
 import base64
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from btcturk_sim.api import ApiOptions
 from btcturk_sim.auth import NonceRule, signature

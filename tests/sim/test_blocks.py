@@ -1,8 +1,7 @@
 """More than 50 unauthorised requests in a row block an address."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from btcturk_sim.api import ApiOptions
 

@@ -1,8 +1,7 @@
 """What a key may do, from where, and what it is told otherwise."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from btcturk_sim.permissions import Permission
 

@@ -1,9 +1,9 @@
 """Quotas: fixed windows from the first request, blocks, and what a 429 says."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from btcturk_sim.errors import ConfigurationError
 from btcturk_sim.limits import TABLE, LimitsMode, Policy

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class SendText:
+class SendText(msgspec.Struct, frozen=True):
     """A text frame."""
 
     text: str
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendPing:
+class SendPing(msgspec.Struct, frozen=True):
     """A ping of the protocol, without payload; answer with `Session.pong`."""
 
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendPong:
+class SendPong(msgspec.Struct, frozen=True):
     """The answer to a client's own ping, with the client's payload."""
 
     payload: bytes
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class CloseSocket:
+class CloseSocket(msgspec.Struct, frozen=True):
     """A closing handshake; nothing comes after it."""
 
     code: int
@@ -37,8 +33,7 @@ class CloseSocket:
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(msgspec.Struct, frozen=True):
     """The connection breaks without a closing handshake; nothing comes after it."""
 
     due_ms: int
@@ -47,8 +42,7 @@ class Abort:
 Out = SendText | SendPing | SendPong | CloseSocket | Abort
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """An HTTP answer instead of the upgrade: there is no session."""
 
     status: int

@@ -280,8 +280,12 @@ class Session:
         """When the session's own clock strikes next."""
         if self.ended is not None or self.is_silent:
             return None
-        times = (self._next_ping_ms, self._deadline_ms, self._expires_ms)
-        return min((one for one in times if one is not None), default=None)
+        first_ms = self._next_ping_ms
+        if self._deadline_ms is not None and (first_ms is None or self._deadline_ms < first_ms):
+            first_ms = self._deadline_ms
+        if self._expires_ms is not None and (first_ms is None or self._expires_ms < first_ms):
+            first_ms = self._expires_ms
+        return first_ms
 
     def strike(self, time_ms: int) -> None:
         """The clock strikes: a ping, or the end."""

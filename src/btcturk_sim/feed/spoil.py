@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,8 +34,7 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _Row = dict[str, Any]
 
 
-@dataclass(slots=True)
-class _Fate:
+class _Fate(msgspec.Struct):
     """What becomes of a frame."""
 
     frame: Frame
@@ -65,7 +63,7 @@ class Spoiler:
         for _ in range(fate.copies):
             session.queue(fate.frame, at_ms)
         for text in self._flood(fate):
-            session.queue(replace(fate.frame, text=text), at_ms)
+            session.queue(msgspec.structs.replace(fate.frame, text=text), at_ms)
 
     def strike_session(self, kind: FeedKind, params: _Row, session: Session, at_ms: int) -> bool:
         """Do it to the connection; False where it makes no difference."""
@@ -118,7 +116,7 @@ class Spoiler:
                 text = self._altered(rule, fate.frame, at_ms)
                 if text is None:
                     return False
-                fate.frame = replace(fate.frame, text=text)
+                fate.frame = msgspec.structs.replace(fate.frame, text=text)
         return True
 
     def _flood(self, fate: _Fate) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from btcturk_sim.feed.session import Session
 
@@ -25,8 +27,7 @@ class Subscription:
         return f"{self.channel}:{self.event}"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """Something to be sent: its type, its text, and where it belongs."""
 
     type: int

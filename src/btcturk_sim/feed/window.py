@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from btcturk_sim.book import LEVELS_MAX
 from btcturk_sim.money import plain, round_down
@@ -20,8 +21,7 @@ Levels = dict[Decimal, tuple[str, str]]
 Row = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """The hundred best levels of either side at one time."""
 
     time_ms: int

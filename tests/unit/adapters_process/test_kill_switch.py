@@ -95,10 +95,7 @@ def test_a_folder_without_access_counts_as_on(kill: FileKillSwitch, monkeypatch:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        if call == "lstat":
-            patch.setattr("btcbot.adapters.kill_switch.os.lstat", denied)
-        else:
-            patch.setattr(Path, "stat", denied)
+        patch.setattr(f"btcbot.adapters.kill_switch.os.{call}", denied)
         on, reason = kill.is_on()
     assert on and "Permission denied" in reason
 

@@ -21,7 +21,7 @@ from tests.unit.store.conftest import Disk
 
 from btcbot.adapters.store import SqliteStore, files
 from btcbot.adapters.store.library import PREFERRED
-from btcbot.adapters.store.sqlite import _failure
+from btcbot.adapters.store.sqlite_failures import failure
 from btcbot.errors import Refused, StoreFailed
 from proof import lives
 
@@ -63,14 +63,14 @@ def _disk_tells(monkeypatch: pytest.MonkeyPatch, **facts: int) -> None:
 @pytest.mark.parametrize("facts", [{"f_bavail": 0}, {"f_bavail": 3}, {"f_favail": 0}])
 def test_a_full_disk_is_no_failed_one(monkeypatch: pytest.MonkeyPatch, code: int, facts: dict[str, int]) -> None:
     _disk_tells(monkeypatch, **facts)
-    told = str(_failure(_error(code), [Path("/srv/state")]))
+    told = str(failure(_error(code), [Path("/srv/state")]))
     assert told == "no space is left in /srv/state: make room (SQLite: disk I/O error)"
 
 
 @pytest.mark.parametrize("code", [8, 10, 14])
 def test_a_disk_that_became_read_only_is_named(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     _disk_tells(monkeypatch, f_flag=os.ST_RDONLY)
-    told = str(_failure(_error(code), [Path("/srv/state")]))
+    told = str(failure(_error(code), [Path("/srv/state")]))
     assert told.startswith("the file system of /srv/state is read-only: mount it for writing (SQLite: ")
 
 
@@ -79,14 +79,14 @@ def test_a_disk_that_became_read_only_is_named(monkeypatch: pytest.MonkeyPatch, 
 )
 def test_a_disk_with_room_is_not_called_full(monkeypatch: pytest.MonkeyPatch, code: int, line: str) -> None:
     _disk_tells(monkeypatch, f_files=0, f_favail=0)  # a file system that counts no names
-    told = str(_failure(_error(code, "one\nand two"), [Path("/srv/state")]))
+    told = str(failure(_error(code, "one\nand two"), [Path("/srv/state")]))
     assert line in told
     assert told.endswith("(SQLite: one and two)")
 
 
 def test_damage_on_a_full_disk_stays_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     _disk_tells(monkeypatch, f_bavail=0, f_flag=os.ST_RDONLY)
-    assert "is damaged" in str(_failure(_error(11), [Path("/srv/state")]))
+    assert "is damaged" in str(failure(_error(11), [Path("/srv/state")]))
 
 
 # Real disks

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.contract.state_store import an_entry, an_order, everything
 
-from btcbot.adapters.store import SqliteStore, files, revision, sqlite
+from btcbot.adapters.store import SqliteStore, files, revision, sqlite_opening
 from btcbot.adapters.store.library import STANDARD, Library, is_wal_safe
 from btcbot.domain.orders import OrderStatus
 from btcbot.errors import BtcbotError, Refused, StoreFailed
@@ -235,7 +235,7 @@ def test_damage_is_told_at_opening(tmp_path: Path, read_only: bool) -> None:
 
 def test_a_large_database_is_checked_in_its_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _filled(tmp_path / "state.db", units=60)
-    monkeypatch.setattr(sqlite, "WHOLE_CHECK_BYTES_MAX", 0)
+    monkeypatch.setattr(sqlite_opening, "WHOLE_CHECK_BYTES_MAX", 0)
     SqliteStore.open(path).close()
     whole = path.read_bytes()
     path.write_bytes(whole[: 4096 * 2] + b"\xa5" * (len(whole) - 4096 * 3) + whole[-4096:])
@@ -245,7 +245,8 @@ def test_a_large_database_is_checked_in_its_books(tmp_path: Path, monkeypatch: p
 
 def test_damage_is_told_in_a_line_for_each_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _filled(tmp_path / "whole.db", units=60).read_bytes()
-    monkeypatch.setattr(sqlite, "_demand_ours", lambda *_, **__: None)  # it would refuse before anything else is asked
+    # It would refuse before anything else is asked.
+    monkeypatch.setattr(sqlite_opening, "demand_ours", lambda *_, **__: None)
     told = []
     for start in range(4096 * 2, len(whole), 4096):
         path = tmp_path / "damaged.db"
@@ -259,8 +260,8 @@ def test_damage_is_told_in_a_line_for_each_sign(tmp_path: Path, monkeypatch: pyt
 
 def test_each_line_of_a_check_is_a_sign_of_its_own() -> None:
     told = "*** in database main ***\nTree 11 page 11: cannot be read\nPage 9:  never  used"
-    assert sqlite._signs_of_damage(told) == ["Tree 11 page 11: cannot be read", "Page 9: never used"]
-    assert sqlite._signs_of_damage("ok") == []
+    assert sqlite_opening.signs_of_damage(told) == ["Tree 11 page 11: cannot be read", "Page 9: never used"]
+    assert sqlite_opening.signs_of_damage("ok") == []
 
 
 # Which SQLite

@@ -95,6 +95,8 @@ class MemoryTransaction:
         if isinstance(self._state, _Closed):
             raise StoreFailed("the store is closed")
         store._unit = self
+        if store._sorted:
+            store._sorted = {}
         self._is_open = True
         return self
 
@@ -114,10 +116,11 @@ class MemoryTransaction:
         if order.quantity <= 0 or order.filled_quantity < 0:
             raise self._fail(f"order {order.client_order_id} has no positive quantity")
         self._put_order(order)
-        key = (order.symbol, order.side.value)
         if order.status is not OrderStatus.DENIED:
-            times = self._state.last_order_times_ms
-            self._put(times, key, max(times.get(key, order.created_at_ms), order.created_at_ms))
+            times, key = self._state.last_order_times_ms, (order.symbol, order.side.value)
+            last_ms = times.get(key)
+            if last_ms is None or last_ms < order.created_at_ms:
+                self._put(times, key, order.created_at_ms)
 
     def update_order(self, order: Order) -> None:
         before = self._state.orders.get(order.client_order_id)
@@ -146,15 +149,15 @@ class MemoryTransaction:
             self._forget_time_of(after)
 
     def _put_order(self, order: Order) -> None:
-        known = order.client_order_id in self._state.orders
-        self._put(self._state.orders, order.client_order_id, order)
+        state, key = self._state, order.client_order_id
+        reopens = key in state.orders and key not in state.live
+        self._put(state.orders, key, order)
         if order.status in LIVE:
-            reopens = known and order.client_order_id not in self._state.live
-            self._put(self._state.live, order.client_order_id, order)
+            self._put(state.live, key, order)
             if reopens:
-                self._state.put_live_in_order()
+                state.put_live_in_order()
         else:
-            self._drop(self._state.live, order.client_order_id)
+            self._drop(state.live, key)
 
     def _forget_time_of(self, denied: Order) -> None:
         """A denied order starts no cooldown: the time of the one before it counts again."""
@@ -191,9 +194,12 @@ class MemoryTransaction:
         if entry.entry_id in self._state.entries:
             return False
         self._put(self._state.entries, entry.entry_id, entry)
+        balances, undo = self._state.balances, self._undo
         for posting in entry.postings:
-            balances = self._state.balances[posting.account]
-            self._put(balances, posting.asset, balances.get(posting.asset, ZERO) + posting.amount)
+            of_account, asset = balances[posting.account], posting.asset
+            before = of_account.get(asset)
+            undo.append((of_account, asset, _ABSENT if before is None else before))
+            of_account[asset] = (ZERO if before is None else before) + posting.amount
         return True
 
     def put_position(self, position: Position) -> None:
@@ -288,7 +294,10 @@ class MemoryStore:
     def __init__(self) -> None:
         self._state = _State()
         self._unit: MemoryTransaction | None = None
-        self._trading_state: tuple[str | None, str | None, tuple[TradingState, str]] | None = None
+        #: Tables as they were read since the last unit, each in the order of its keys: nothing has changed meanwhile.
+        self._sorted: dict[int, dict[Any, Any]] = {}
+        self._trading_state: tuple[str | None, str | None, tuple[TradingState, str]]
+        self._trading_state = (None, None, trading_state_of(self.value))
 
     def __repr__(self) -> str:
         if isinstance(self._state, _Closed):
@@ -322,10 +331,10 @@ class MemoryStore:
         return len(self._state.orders)
 
     def last_order_times_ms(self) -> Mapping[tuple[str, str], int]:
-        return dict(self._state.last_order_times_ms)
+        return self._in_order(self._state.last_order_times_ms)
 
     def holds(self) -> Mapping[str, Hold]:
-        return _sorted(self._state.holds)
+        return self._in_order(self._state.holds)
 
     def has_fill(self, trade_id: str) -> bool:
         return trade_id in self._state.fills
@@ -358,10 +367,10 @@ class MemoryStore:
         return len(self._state.entries)
 
     def account_balances(self, account: Account) -> Mapping[str, Decimal]:
-        return _sorted(self._state.balances[account])
+        return self._in_order(self._state.balances[account])
 
     def positions(self) -> Mapping[str, Position]:
-        return _sorted(self._state.positions)
+        return self._in_order(self._state.positions)
 
     def verdicts(self, cycle_id: str) -> Sequence[Verdict]:
         return list(self._state.verdicts.get(cycle_id, ()))
@@ -389,17 +398,34 @@ class MemoryStore:
         return self._state.values.get(key)
 
     def values(self, prefix: str) -> Mapping[str, str]:
-        return _sorted({key: value for key, value in self._state.values.items() if key.startswith(prefix)})
+        return {key: value for key, value in sorted(self._state.values.items()) if key.startswith(prefix)}
 
     def trading_state(self) -> tuple[TradingState, str]:
         values, known = self._state.values, self._trading_state
         state, reason = values.get(TRADING_STATE), values.get(TRADING_STATE_REASON)
-        if known is None or known[0] is not state or known[1] is not reason:
+        if known[0] is not state or known[1] is not reason:
             self._trading_state = known = (state, reason, trading_state_of(self.value))
         return known[2]
 
     def close(self) -> None:
         self._state = _Closed()
+
+    def _in_order(self, table: dict[_K, _V]) -> Mapping[_K, _V]:
+        """A copy in the order of the keys, that no later write changes."""
+        known = self._sorted.get(id(table))
+        if known is None:
+            known = dict(table)
+            if len(known) > 1:
+                keys = list(known)
+                ordered = sorted(keys)
+                if keys != ordered:
+                    # A new key came in. The table itself is put in order, so that the next copy is a plain one.
+                    table.clear()
+                    table.update((key, known[key]) for key in ordered)
+                    known = dict(table)
+            if self._unit is None:
+                self._sorted[id(table)] = known
+        return known
 
 
 @lru_cache(maxsize=64)
@@ -421,11 +447,6 @@ def _was_wished_alike(before: Order, after: Order) -> bool:
         and after.symbol is before.symbol
         and after.strategy is before.strategy
     )
-
-
-def _sorted(table: Mapping[str, _V]) -> dict[str, _V]:
-    """A copy in the order of the keys."""
-    return dict(sorted(table.items())) if len(table) > 1 else dict(table)
 
 
 def _at_ms(fill: Fill) -> int:

@@ -112,7 +112,7 @@ class RecordingStore(MemoryStore):
         return [order for order in self._state.live.values() if order.status in OPEN]
 
     def has_fill(self, trade_id: str) -> bool:
-        return trade_id in self._fill_ids or super().has_fill(trade_id)
+        return trade_id in self._state.fills or trade_id in self._fill_ids
 
     def fill_count(self) -> int:
         return len(self._fill_ids) + super().fill_count()
@@ -125,7 +125,7 @@ class RecordingStore(MemoryStore):
         return self._notes_let_go[kind] + super().note_count(kind)
 
     def has_entry(self, entry_id: str) -> bool:
-        return entry_id in self._entry_ids or super().has_entry(entry_id)
+        return entry_id in self._state.entries or entry_id in self._entry_ids
 
     def entry_count(self) -> int:
         return len(self._entry_ids) + super().entry_count()

@@ -155,7 +155,7 @@ class SqlStore(ABC):
     def orders(self, statuses: Sequence[OrderStatus], since_ms: int = 0) -> Sequence[Order]:
         # As many places as there are statuses, so that one prepared statement serves every question. Places left over
         # repeat a status that is asked for: a NULL there would cost the database a search of its own.
-        wanted = {status.value for status in statuses}
+        wanted = {_STATUS_TEXTS[status] for status in statuses}
         parameters: Parameters = dict.fromkeys(_STATUS_PLACES, next(iter(wanted), None))
         parameters.update(zip(_STATUS_PLACES, wanted, strict=False), since_ms=since_ms)
         return self._many("orders", rows.order, parameters)
@@ -254,20 +254,29 @@ class SqlStore(ABC):
         return found[0] if found else None
 
     def _many(self, name: str, read: Callable[[Row], _T], parameters: Mapping[str, object] = _NOTHING) -> list[_T]:
-        return self._read(lambda found: [read(row) for row in found], name, parameters)
+        found = self._rows(name, parameters)
+        try:
+            return [read(row) for row in found]
+        except _UNREADABLE as error:
+            raise _unreadable(name, error) from error
 
     def _read(self, read: Callable[[list[Row]], _T], name: str, parameters: Mapping[str, object] = _NOTHING) -> _T:
         found = self._rows(name, parameters)
         try:
             return read(found)
         except _UNREADABLE as error:
-            raise StoreFailed(
-                f"the database holds a row that no btcbot wrote ({name}: {type(error).__name__} {one_line(error)}): "
-                "restore a backup"
-            ) from error
+            raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> StoreFailed:
+    return StoreFailed(
+        f"the database holds a row that no btcbot wrote ({name}: {type(error).__name__} {one_line(error)}): "
+        "restore a backup"
+    )
 
 
 _TRADING_STATES: Final = {state.name: state for state in TradingState}
+_STATUS_TEXTS: Final = {status: status.value for status in OrderStatus}  # asking a member for it costs a call
 _STATUS_PLACES: Final = tuple(f"s{number}" for number in range(len(OrderStatus)))
 
 
