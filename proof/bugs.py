@@ -318,16 +318,16 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "the fee of a trade is ignored",
         "decisions.booking:_trade_entry",
-        """Posting(Account.VENUE, trade.quote, -value - trade.fee - trade.tax),
-        Posting(counter, trade.quote, value),
-        Posting(Account.FEE, trade.quote, trade.fee),""",
-        """Posting(Account.VENUE, trade.quote, -value - trade.tax),
-        Posting(counter, trade.quote, value),""",
+        """Posting(Account.VENUE, quote_asset, -value - fee - tax),
+        Posting(counter, quote_asset, value),
+        Posting(Account.FEE, quote_asset, fee),""",
+        """Posting(Account.VENUE, quote_asset, -value - tax),
+        Posting(counter, quote_asset, value),""",
         "I3",
         after=_PLAN,
     ),
     _bug("the tax of a trade is left out of its entry", "decisions.booking:_trade_entry",
-         "-value - trade.fee - trade.tax", "-value - trade.fee", "HALT I4"),
+         "-value - fee - tax", "-value - fee", "HALT I4"),
     _bug(
         "the balance of an account is its last entry",
         "adapters.store.sql:SqlTransaction._move_balances",
@@ -398,10 +398,10 @@ BUGS: Final[tuple[Bug, ...]] = (
          "if self._stop.is_set():", "if False:", "I6", after="hummingbot #2534, #1508", sigterm=20_000),
     _bug(
         "the kill file is read once a cycle",
-        "services.gatekeeper:Gatekeeper.facts",
-        "kill_file_on=self._kill_switch.is_on()[0]",
-        'kill_file_on=self.__dict__.setdefault("kept", {}).setdefault(self._store.value("cycle_number"), '
-        "self._kill_switch.is_on()[0])",
+        "services.gatekeeper:Gatekeeper._look",
+        "self._kill_switch.is_on()[0],",
+        'self.__dict__.setdefault("kept", {}).setdefault(self._store.value("cycle_number"), '
+        "self._kill_switch.is_on()[0]),",
         "I8",
         way=Way.KILL_FILE,
         after=_PLAN,
@@ -436,7 +436,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("what is on sale can be sold again", "decisions.risk:_Budget.sellable",
          "mine -= self.open_sells.get(instrument.symbol, money.ZERO)", "pass", "I14"),
     _bug("an order may be of any value", _RISK, "if value < least:", "if False:", "I14"),
-    _bug("an order may be of any price", _RISK, "if away * 10_000 > limits.price_collar_bps * quote.mid:", "if False:",
+    _bug("an order may be of any price", _RISK, "if away * 10_000 > limits.price_collar_bps * mid:", "if False:",
          "I14",
          after="Alameda 2021-10-21"),
     _bug("a price is taken as it is wished", _RISK,
@@ -449,7 +449,7 @@ BUGS: Final[tuple[Bug, ...]] = (
          "if not may_order(decision.intent.symbol):", "if False:", "I15", process_paused=10_000),
     _bug(
         "the last quote serves while the venue tells none",
-        "services.market_data:MarketDataService.get_best_bid_ask",
+        "services.market_data:MarketDataService._look",
         "return self._judge(symbols, self._exchange.quotes(symbols), self._exchange.venue_time_ms())",
         'quotes = {**self.__dict__.setdefault("kept", {}), **self._exchange.quotes(symbols)}; '
         'self.__dict__["kept"] = quotes; return self._judge(symbols, quotes, self._exchange.venue_time_ms())',
@@ -600,6 +600,8 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("a symbol that is barred for its refusals is traded on", _NARROWED,
          "if why := stance.barred.get(intent.symbol):", "if False:", "I23", profile=_OVERSEEN,
          symbol_refused=120_000),
+    _bug("what may not be bought is bought on", _NARROWED,
+         "if why := stance.no_buys.get(intent.symbol):", "if False:", "I23", profile=_OVERSEEN),
     _bugs(
         "what has left the universe is bought on",
         (
@@ -637,8 +639,8 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("only refusals are written down", "services.risk:RiskService.filter",
          "for decision in decisions:\n            tx",
          "for decision in [each for each in decisions if isinstance(each, RefusedIntent)]:\n            tx", "I20"),
-    _bug("orders in doubt are not counted as sent", _RECORD_OUTCOME, "isinstance(outcome, NotSent | Simulated):",
-         "isinstance(outcome, NotSent | Simulated | InDoubt):", "I20"),
+    _bug("orders in doubt are not counted as sent", _RECORD_OUTCOME, "isinstance(outcome, _NEVER_SENT):",
+         "isinstance(outcome, (*_NEVER_SENT, InDoubt)):", "I20"),
     # -- one instance ------------------------------------------------------------------------------------------------
     _bug("the lock on the API key is not taken", "adapters.process_lock:acquire", "if key_fingerprint is not None:",
          "if False:", "I12", way=Way.LOCKS, after="zenbot #1084: one key, two programs"),
@@ -664,10 +666,11 @@ BUGS: Final[tuple[Bug, ...]] = (
          "pause_s = timing.backoff_s * 2 ** (attempt - 1)",
          "import random; pause_s = timing.backoff_s * 2 ** (attempt - 1) * (1 + random.random())", "I19",
          way=Way.TRACES),
-    _bug("books are asked for in the order of a set", "services.market_data:MarketDataService.get_best_bid_ask",
+    _bug("books are asked for in the order of a set", "services.market_data:MarketDataService._look",
          "self._exchange.quotes(symbols)", "self._exchange.quotes(list(set(symbols)))", "I19",
          way=Way.TRACES),
     _bug("trades are booked in the order of a set", "services.accounting:AccountingService.book_trades",
-         "sorted(trades, key=lambda trade: (trade.at_ms, trade.trade_id))", "set(trades)", "I19", way=Way.TRACES,
+         "fresh.sort(key=lambda trade: (trade.at_ms, trade.trade_id))", "fresh = list(set(fresh))", "I19",
+         way=Way.TRACES,
          after="nautilus #3878"),
 )  # fmt: skip

@@ -12,9 +12,11 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from btcbot.decisions.draft import DraftFacts
 from btcbot.decisions.fees import FeeRates
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot, Balance
+from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.fills import Fill, VenueTrade
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent, Side
@@ -22,6 +24,8 @@ from btcbot.domain.ledger import Hold
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order, OrderStatus, make_client_order_id
 from btcbot.domain.positions import Position
+from btcbot.domain.stance import FREE
+from btcbot.domain.universe import Watched
 from btcbot.domain.venue import Transfer, TransferKind, VenueOrder, VenueOrderStatus
 
 #: The moment of every example, in Unix ms; our clock and the venue's agree unless a test says otherwise.
@@ -127,6 +131,52 @@ def a_sell(quantity: str, price: str = "100", symbol: str = "ADATRY") -> Intent:
 
 def a_position(symbol: str = "ADATRY", quantity: str = "0", cost: str = "0", **changes: Any) -> Position:
     return replace(Position(symbol=symbol, quantity=Decimal(quantity), cost=Decimal(cost)), **changes)
+
+
+def draft_facts(*symbols: str, **changes: Any) -> DraftFacts:
+    """What shapers see: `symbols` (ADATRY alone where none is named) at a mid of 100, 1000 TRY, nothing held, nothing
+    ordered, nothing narrowed or tuned. With another account goes its own free cash."""
+    names = symbols or ("ADATRY",)
+    account = changes.get("account", an_account(TRY="1000"))
+    facts = DraftFacts(
+        cycle_id="c1",
+        now_ms=NOW_MS,
+        local_ms=NOW_MS,
+        quote_asset="TRY",
+        instruments={symbol: an_instrument(symbol) for symbol in names},
+        quotes={symbol: a_quote(symbol) for symbol in names},
+        account=account,
+        positions={},
+        open_orders=(),
+        holds={},
+        fee_rates=RATES,
+        free_cash=account.free("TRY"),
+        equity=None,
+        universe=Watched(active=names, watched=names),
+        stance=FREE,
+    )
+    return replace(facts, **changes)
+
+
+def a_report(number: int = 1, **changes: Any) -> CycleReport:
+    """Of a cycle of a live `run` that completed at once and had nothing to do, without a worth of the account."""
+    report = CycleReport(
+        cycle_id=f"c{number:08d}",
+        number=number,
+        mode="live",
+        profile="run",
+        outcome=CycleOutcome.COMPLETED,
+        reasons=(),
+        started_at_ms=NOW_MS,
+        ended_at_ms=NOW_MS,
+        counts={},
+        gates={},
+        quotes={},
+        equity_try=None,
+        realized_pnl_try=money.ZERO,
+        unrealized_pnl_try=money.ZERO,
+    )
+    return replace(report, **changes)
 
 
 def a_hold(order: Order, amount: str, asset: str = "TRY") -> Hold:

@@ -348,8 +348,8 @@ class Cycle:
 
     def _held(self) -> Sequence[str]:
         """Symbols that have a position or an open order of ours."""
-        held = {symbol: None for symbol, position in self._store.positions().items() if position.quantity}
-        return [*held, *(order.symbol for order in self._store.orders(_OPEN) if order.symbol not in held)]
+        held = [symbol for symbol, position in self._store.positions().items() if position.quantity]
+        return [*held, *[order.symbol for order in self._store.orders(_OPEN) if order.symbol not in held]]
 
     def _halt_when_unauthorized(self) -> None:
         in_a_row = self._exchange.health().unauthorized_in_a_row
@@ -392,13 +392,16 @@ class Cycle:
         }
         quotes = progress.view.quotes if progress.view else {}
         narrowed_by = () if progress.stance.mode is TradingMode.OBSERVE_ONLY else progress.stance.reasons
+        # A cycle that the feed woke sees the feed alone: what it lacks there is no news.
+        unquoted = progress.view.unusable if progress.view and quotes and not is_woken else {}
+        not_traded = [f"{why.value}: {symbol} has no usable quote" for symbol, why in unquoted.items()]
         return CycleReport(
             cycle_id=cycle_id,
             number=number,
             mode=self._mode,
             profile=self._profile,
             outcome=outcome,
-            reasons=(*progress.reasons, *narrowed_by, *(gate.value for gate in summary.closed_gates)),
+            reasons=(*progress.reasons, *not_traded, *narrowed_by, *[gate.value for gate in summary.closed_gates]),
             started_at_ms=started_at_ms,
             ended_at_ms=self._clock.now_ms(),
             counts=counts,

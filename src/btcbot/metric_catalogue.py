@@ -110,6 +110,7 @@ _METRICS: Final = (
 )
 
 CATALOGUE: Final[Mapping[str, Metric]] = {entry.name: entry for entry in _METRICS}
+_LABELS: Final = {entry.name: frozenset(entry.labels) for entry in _METRICS}
 
 
 def metric(name: str, kind: MetricKind, labels: Collection[str]) -> Metric:
@@ -117,7 +118,7 @@ def metric(name: str, kind: MetricKind, labels: Collection[str]) -> Metric:
     entry = CATALOGUE.get(name)
     assert entry is not None, f"metric {name} is not in the catalogue"
     assert entry.kind is kind, f"metric {name} is a {entry.kind.value}, not a {kind.value}"
-    assert len(labels) == len(entry.labels) and all(label in labels for label in entry.labels), (
+    assert len(labels) == len(entry.labels) and _LABELS[name].issuperset(labels), (
         f"metric {name} has the labels {entry.labels}, not {tuple(labels)}"
     )
     return entry

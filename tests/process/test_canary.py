@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import stat
 import subprocess
 import sys
@@ -96,6 +98,23 @@ def test_a_loop_ends_at_the_first_cycle_that_does_not_complete(bench: Bench) -> 
     assert "gate_closed:kill_file" in summary["stopped"]
     assert summary["cycles"] < 60
     assert evidence(out)["cycle"][-1]["gates"]["kill_file"] is False
+
+
+def test_a_loop_that_was_told_to_stop_says_so_and_one_that_ended_says_nothing_empty(bench: Bench) -> None:
+    process = start(bench, *LOOP, "--max-cycles", "60")
+    try:
+        wait_until(lambda: bench.cycles() >= 2, 40, "two cycles of the canary")
+        process.send_signal(signal.SIGTERM)
+        told, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    lines = dict(line.split("  ", 1) for line in told.splitlines())
+    assert re.fullmatch(r"it was told to, after \d+ of 60 cycles", lines["stopped"].strip())
+    assert "evidence" not in lines, "none was asked for"
+    done = canary(bench, "once", "--symbol", "BTCTRY", "--allow-warn")
+    assert done.returncode == 0, done.stderr
+    assert "stopped" not in done.stdout
 
 
 def test_once(bench: Bench) -> None:

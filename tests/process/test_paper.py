@@ -6,188 +6,36 @@ The paper venue's file is the other party: after everything, the books must be e
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 import structlog
+from tests.process.on_paper import CASH_TRY, SYMBOLS, TRADING, Paper, demand_public_reads_only
 
 from btcbot import bootstrap
-from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.metrics import NullMetrics
-from btcbot.adapters.paper.file_records import FileRecords, path_beside
-from btcbot.adapters.paper.records import Saved
-from btcbot.adapters.paper.venue import row_of
-from btcbot.adapters.store.sqlite import SqliteStore
+from btcbot.adapters.paper.file_records import path_beside
 from btcbot.bootstrap import paper as on_paper
 from btcbot.config.loading import load_settings
 from btcbot.domain import money
-from btcbot.domain.fills import VenueTrade
 from btcbot.domain.intents import Side
-from btcbot.domain.orders import OPEN, Order, OrderStatus
+from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.outcomes import SubmitOutcome
 from btcbot.domain.permit import Permit
-from btcbot.testing.judge import Judgement, is_settled, judge
+from btcbot.testing.judge import is_settled
 from btcbot.testing.rig import (
-    BotProcess,
-    Credentials,
-    Simulator,
     armed_settings,
-    bare_environment,
     wait_until,
-    write_private,
     write_settings,
 )
 
 RECORDED = Path(__file__).parents[3] / "shared" / "market-data" / "try-1m-2022-11-08"
-SYMBOLS = ("BTCTRY", "ETHTRY")
 pytestmark = pytest.mark.slow
-CASH_TRY = Decimal(20_000)
-#: Trades all the time: it takes small gains, and turns idle cash into bids that rest below the market.
-SETTINGS: Mapping[str, str] = {
-    "DRY_RUN_TRY_BALANCE": str(CASH_TRY),
-    "COOLDOWN_SECONDS": "1",
-    "TTL_SECONDS": "3",
-    "MAX_ORDERS_PER_CYCLE": "5",
-    "MAX_OPEN_ORDERS_PER_SYMBOL": "2",
-    "NOTIONAL_CAP_TRY_PER_CYCLE": "5000",
-    "MAX_DAILY_LOSS_TRY": "5000",
-    "SETTLE_HORIZON_SECONDS": "2",
-    "MIN_PROFIT_BPS": "0",
-    "SWEEP_ENABLED": "true",
-    "TARGET_TRY": "18000",
-    "OFFSET_BPS": "30",
-}
-
-
-class Paper:
-    """A local BtcTurk, a database, and bots on paper one after the other. `market` None: a seeded market."""
-
-    def __init__(self, folder: Path, symbols: Sequence[str] = SYMBOLS, market: Path | None = None) -> None:
-        money.arm()
-        self.folder = folder
-        self.symbols = tuple(symbols)
-        self.database = folder / "paper.db"
-        self.credentials = Credentials(folder)
-        accounts = write_private(folder / "accounts", self.credentials.account_line({"TRY": CASH_TRY}))
-        self.venue = Simulator(
-            folder,
-            ["--accounts", str(accounts), "--symbols", ",".join(symbols), "--speed", "1500", "--seed", "7"]
-            + (["--market", str(market)] if market is not None else []),
-        )
-        self.kill_switch = FileKillSwitch(self.database)
-        self.bots: list[BotProcess] = []
-
-    def settings(self, **more: str) -> dict[str, str]:
-        """What a newcomer has: no key at all."""
-        return {
-            "BTCTURK_BASE_URL": self.venue.rest_url,
-            "BTCTURK_WS_URL": self.venue.ws_url,
-            "STATE_DB_PATH": str(self.database),
-            "SYMBOLS": ",".join(self.symbols),
-            **SETTINGS,
-            **more,
-        }
-
-    def start(self, settings: Mapping[str, str] | None = None) -> BotProcess:
-        name = f"bot-{len(self.bots)}"
-        env_file = write_settings(self.folder / f"{name}.env", settings or self.settings())
-        bot = BotProcess(self.folder, env_file, 0.75, "--paper", log_name=f"{name}.log")
-        self.bots.append(bot)
-        return bot
-
-    def books(self) -> SqliteStore:
-        return SqliteStore.open(self.database, read_only=True)
-
-    def fills(self) -> Mapping[Side, int]:
-        """How many fills the books have, by side."""
-        if not self.database.exists():
-            return dict.fromkeys(Side, 0)
-        try:
-            books = self.books()
-        except Exception:  # noqa: BLE001 - being made at this moment
-            return dict.fromkeys(Side, 0)
-        try:
-            sides = [fill.side for fill in books.fills()]
-        finally:
-            books.close()
-        return {side: sides.count(side) for side in Side}
-
-    def has(self, status: OrderStatus) -> bool:
-        """Whether the books have an order of this status."""
-        books = self.books()
-        try:
-            return bool(books.orders((status,)))
-        finally:
-            books.close()
-
-    def wait_for_fills(self, count: int, bot: BotProcess, seconds_max: float = 60.0) -> None:
-        """So many more on each side."""
-        before = self.fills()
-
-        def are_there() -> bool:
-            assert bot.status() is None, bot.last_lines()
-            now = self.fills()
-            return all(now[side] >= before[side] + count for side in Side)
-
-        wait_until(are_there, seconds_max, f"{count} fills on each side; {bot.last_lines(1)}")
-
-    def settle(self, bot: BotProcess) -> None:
-        """No new orders, and everything that is open comes to its end; then the bot stops."""
-        self.kill_switch.turn_on("the test is over", time.time_ns() // 1_000_000)
-
-        def is_quiet() -> bool:
-            assert bot.status() is None, bot.last_lines()
-            books = self.books()
-            try:
-                return is_settled(books) and not books.orders(tuple(OPEN))
-            finally:
-                books.close()
-
-        wait_until(is_quiet, 40.0, "every order to come to its end")
-        assert bot.terminate() == 0, bot.last_lines()
-
-    def paper_venue(self) -> tuple[Saved, list[VenueTrade], list[Any]]:
-        """Balances, fills and orders as the paper venue's own file has them."""
-        books = self.books()
-        identity = books.identity()
-        books.close()
-        assert identity is not None
-        assert identity.mode == "paper"
-        records = FileRecords.open(path_beside(self.database), identity.book_id, {}, is_new_book=False)
-        try:
-            saved, resting = records.load()
-            assert resting == []
-            orders = [row_of(order) for symbol in self.symbols for order in records.orders(symbol, 0)]
-            return saved, list(records.trades(0)), orders
-        finally:
-            records.close()
-
-    def judgement(self) -> Judgement:
-        saved, trades, orders = self.paper_venue()
-        account = {
-            "balances": {
-                asset: {"free": str(held.free), "locked": str(held.locked)} for asset, held in saved.balances.items()
-            },
-            "fills": [{"client_id": trade.client_order_id} for trade in trades],
-            "orders": [{"orderClientId": order.client_order_id} for order in orders],
-        }
-        books = self.books()
-        try:
-            return judge(books, account, {})
-        finally:
-            books.close()
-
-    def close(self) -> None:
-        for bot in self.bots:
-            bot.close()
-        self.venue.close()
 
 
 @pytest.fixture
@@ -195,21 +43,6 @@ def paper(tmp_path: Path) -> Iterator[Paper]:
     made = Paper(tmp_path)
     yield made
     made.close()
-
-
-def assert_nothing_left(venue: Simulator) -> None:
-    """Public reads and nothing else: no write, no private address, nothing signed."""
-    requests = venue.requests()
-    assert requests, "it asked for public data"
-    assert {row["method"] for row in requests} == {"GET"}
-    assert all(row["path"].startswith("/api/v2/") for row in requests), {row["path"] for row in requests}
-    assert not [row for row in requests if row.get("key")]
-    state = venue.state()
-    feed = state["feed"]
-    assert feed["connections"] > 0
-    assert (feed["logins"], feed["logins_refused"]) == (0, 0)
-    accounts = state["accounts"]
-    assert all(account["orders"] == [] and account["fills"] == [] for account in accounts.values())
 
 
 def test_paper_fills_both_sides_survives_kills_and_needs_no_key(paper: Paper) -> None:
@@ -238,7 +71,7 @@ def test_paper_fills_both_sides_survives_kills_and_needs_no_key(paper: Paper) ->
     for trade in trades:
         filled[trade.venue_order_id] = filled.get(trade.venue_order_id, money.ZERO) + trade.quantity
     assert all(filled.get(one.venue_order_id, money.ZERO) == one.executed_quantity for one in orders)
-    assert_nothing_left(paper.venue)
+    demand_public_reads_only(paper.venue)
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded bars beside the project")
@@ -251,7 +84,7 @@ def test_paper_on_a_recorded_day(tmp_path: Path) -> None:
         judgement = paper.judgement()
         assert judgement.faults == []
         assert judgement.both_sides_filled
-        assert_nothing_left(paper.venue)
+        demand_public_reads_only(paper.venue)
     finally:
         paper.close()
 
@@ -259,13 +92,13 @@ def test_paper_on_a_recorded_day(tmp_path: Path) -> None:
 def test_keys_that_are_given_are_not_used(paper: Paper) -> None:
     """An env file that would trade for real, with every gate open: --paper is the closed word, and it wins."""
     armed = armed_settings(
-        paper.credentials, paper.venue.rest_url, paper.database, SYMBOLS, BTCTURK_WS_URL=paper.venue.ws_url, **SETTINGS
+        paper.credentials, paper.venue.rest_url, paper.database, SYMBOLS, BTCTURK_WS_URL=paper.venue.ws_url, **TRADING
     )
     bot = paper.start(armed)
     wait_until(lambda: paper.fills()[Side.BUY] > 0, 30.0, "a fill on paper")
     assert bot.terminate() == 0, bot.last_lines()
     assert "side effects BLOCKED by dry_run" in bot.log.read_text()
-    assert_nothing_left(paper.venue)
+    demand_public_reads_only(paper.venue)
 
 
 @pytest.mark.parametrize("brake", ["SAFE_MODE", "KILL_SWITCH", "file"])
@@ -275,19 +108,7 @@ def test_the_brakes_hold_on_paper_too(paper: Paper, brake: str) -> None:
         paper.kill_switch.turn_on("not today", time.time_ns() // 1_000_000)
     bot = paper.start(paper.settings(**more))
 
-    def cycles() -> int:
-        if not paper.database.exists():
-            return 0
-        try:
-            books = paper.books()
-        except Exception:  # noqa: BLE001 - being made at this moment
-            return 0
-        try:
-            return books.cycle_count()
-        finally:
-            books.close()
-
-    wait_until(lambda: cycles() >= 4, 20.0, "four cycles")
+    wait_until(lambda: paper.cycles() >= 4, 20.0, "four cycles")
     assert bot.terminate() == 0, bot.last_lines()
     _, trades, orders = paper.paper_venue()
     assert (trades, orders) == ([], [])
@@ -298,14 +119,7 @@ def test_a_database_is_of_one_mode_for_ever(paper: Paper) -> None:
     env_file = write_settings(paper.folder / "once.env", once)
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "btcbot", "run", "--env-file", str(env_file), *options],
-            env=bare_environment(),
-            cwd=paper.folder,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
+        return paper.asks("run", "--env-file", str(env_file), *options)
 
     assert run("--paper").returncode == 0
     refused = run("--dry-run")
@@ -331,15 +145,7 @@ def test_a_database_is_of_one_mode_for_ever(paper: Paper) -> None:
 
 
 def status(paper: Paper, *options: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "btcbot", "status", "--db", str(paper.database), *options],
-        env=bare_environment(),
-        cwd=paper.folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout
+    return paper.told("status", "--db", str(paper.database), *options)
 
 
 def test_an_account_that_exists_goes_on_with_what_it_has(paper: Paper) -> None:

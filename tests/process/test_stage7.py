@@ -4,24 +4,23 @@ played again, and the venue never sees anything but public reads."""
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.process.test_paper import Paper
+from tests.process.on_paper import Paper, demand_public_reads_only
 
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.domain.intents import Side
 from btcbot.domain.notes import NoteKind
 from btcbot.services import adaptation
-from btcbot.testing.rig import BotProcess, Simulator, bare_environment, wait_until, write_settings
 
 pytestmark = pytest.mark.slow
 
 SYMBOLS: Final = ("BTCTRY", "ETHTRY", "SOLTRY", "XRPTRY", "AVAXTRY", "TRXTRY")
+#: Public ones, of the venue and of its charts.
+ADDRESSES: Final = ("/api/v2/", "/v1/klines/")
 #: Few pairs at first, so that there is room to grow; healthy cycles count soon; prices in whole books.
 SETTINGS: Final[Mapping[str, str]] = {
     "DRY_RUN_TRY_BALANCE": "20000",
@@ -62,60 +61,19 @@ SETTINGS: Final[Mapping[str, str]] = {
 class Adaptive(Paper):
     """A local BtcTurk, a database, and `stage7-run` one after the other."""
 
+    COMMAND = ("stage7-run",)
+    CYCLE_SECONDS = 2.0
+    SETTINGS = SETTINGS
+
     def __init__(self, folder: Path, symbols: Sequence[str] = SYMBOLS) -> None:
         super().__init__(folder, symbols)
 
     def settings(self, **more: str) -> dict[str, str]:
-        given = {**SETTINGS, "BTCTURK_GRAPH_URL": self.venue.graph_url, **more}
-        plain = {
-            "BTCTURK_BASE_URL": self.venue.rest_url,
-            "BTCTURK_WS_URL": self.venue.ws_url,
-            "STATE_DB_PATH": str(self.database),
-            "SYMBOLS": ",".join(self.symbols),
-        }
-        return {**plain, **given}
+        return super().settings(BTCTURK_GRAPH_URL=self.venue.graph_url, **more)
 
-    def start(self, settings: Mapping[str, str] | None = None, *options: str) -> BotProcess:
-        name = f"bot-{len(self.bots)}"
-        env_file = write_settings(self.folder / f"{name}.env", settings or self.settings())
-        bot = BotProcess(self.folder, env_file, 2.0, *options, log_name=f"{name}.log", command="stage7-run")
-        self.bots.append(bot)
-        return bot
-
-    def cycles(self) -> int:
-        if not self.database.exists():
-            return 0
-        try:
-            books = self.books()
-        except Exception:  # noqa: BLE001 - being made at this moment
-            return 0
-        try:
-            return books.cycle_count()
-        finally:
-            books.close()
-
-    def wait_for_cycles(self, more: int, bot: BotProcess, seconds_max: float = 60.0) -> None:
-        wanted = self.cycles() + more
-
-        def are_there() -> bool:
-            assert bot.status() is None, bot.last_lines()
-            return self.cycles() >= wanted
-
-        wait_until(are_there, seconds_max, f"{more} cycles; {bot.last_lines(1)}")
-
-    def told(self, *arguments: str) -> Any:
+    def answer(self, *arguments: str) -> Any:
         """What a command says in one line of JSON."""
-        done = subprocess.run(
-            [sys.executable, "-m", "btcbot", *arguments, "--json"],
-            env=bare_environment(),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        return json.loads(self.told(*arguments, "--json"))
 
 
 @pytest.fixture
@@ -123,19 +81,6 @@ def adaptive(tmp_path: Path) -> Iterator[Adaptive]:
     made = Adaptive(tmp_path)
     yield made
     made.close()
-
-
-def demand_public_reads_only(venue: Simulator) -> None:
-    """No write, nothing private, nothing signed, no login: asked of the venue itself."""
-    requests = venue.requests()
-    assert {row["method"] for row in requests} == {"GET"}
-    paths = {row["path"] for row in requests}
-    assert all(path.startswith(("/api/v2/", "/v1/klines/")) for path in paths), paths
-    assert not [row for row in requests if row.get("key")]
-    state = venue.state()
-    assert state["feed"]["connections"] > 0
-    assert (state["feed"]["logins"], state["feed"]["logins_refused"]) == (0, 0)
-    assert all(account["orders"] == [] and account["fills"] == [] for account in state["accounts"].values())
 
 
 def test_it_trades_and_adapts_on_paper_survives_kills_and_the_venue_sees_only_reads(adaptive: Adaptive) -> None:
@@ -150,9 +95,9 @@ def test_it_trades_and_adapts_on_paper_survives_kills_and_the_venue_sees_only_re
 
     assert adaptive.fills()[Side.BUY] >= 3
     assert adaptive.judgement().faults == []
-    demand_public_reads_only(adaptive.venue)
+    demand_public_reads_only(adaptive.venue, ADDRESSES)
 
-    status, history = adaptive.told("params", "status", *db), adaptive.told("params", "history", *db)["changes"]
+    status, history = adaptive.answer("params", "status", *db), adaptive.answer("params", "history", *db)["changes"]
     applied = [change for change in history if change["outcome"] == "APPLIED"]
     assert {change["field"] for change in applied} >= {"universe_size"}, history
     assert all(change["reason"] and change["before"] and change["after"] for change in applied)
@@ -171,7 +116,7 @@ def test_it_trades_and_adapts_on_paper_survives_kills_and_the_venue_sees_only_re
     finally:
         books.close()
     assert universes
-    same = adaptive.told("replay", str(adaptive.database))
+    same = adaptive.answer("replay", str(adaptive.database))
     assert (same["same"], same["runs"]) == (True, 3)
 
 
@@ -179,9 +124,9 @@ def test_without_adaptation_nothing_moves(adaptive: Adaptive) -> None:
     bot = adaptive.start(None, "--no-include-adaptation")
     adaptive.wait_for_cycles(8, bot)
     assert bot.terminate() == 0, bot.last_lines()
-    assert adaptive.told("params", "history", "--db", str(adaptive.database))["changes"] == []
-    assert adaptive.told("params", "status", "--db", str(adaptive.database))["adapted"] is False
-    demand_public_reads_only(adaptive.venue)
+    assert adaptive.answer("params", "history", "--db", str(adaptive.database))["changes"] == []
+    assert adaptive.answer("params", "status", "--db", str(adaptive.database))["adapted"] is False
+    demand_public_reads_only(adaptive.venue, ADDRESSES)
 
 
 def test_keys_and_open_gates_in_its_settings_are_refused_and_nothing_is_asked(adaptive: Adaptive) -> None:

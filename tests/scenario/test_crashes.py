@@ -258,15 +258,26 @@ def test_a_story_that_is_not_what_it_says_is_told_so(folder):
     assert [line.partition(" ")[0] for line in told(story, folder).wrong] == ["the", "lost_after"]
 
 
+class Remembers:
+    """A kill switch that says what it said first."""
+
+    def __init__(self, first: tuple[bool, str]) -> None:
+        self._first = first
+
+    def is_on(self) -> tuple[bool, str]:
+        return self._first
+
+
 def test_a_kill_file_that_is_read_once_a_life_is_found(folder, monkeypatch):
-    real = Gatekeeper.facts
+    real = Gatekeeper._look
 
-    def facts(self):
+    def look(self):
         if not hasattr(self, "_first"):
-            self._first = real(self)
-        return msgspec.structs.replace(real(self), kill_file_on=self._first.kill_file_on)
+            self._first = self._kill_switch.is_on()
+            self._kill_switch = Remembers(self._first)
+        return real(self)
 
-    monkeypatch.setattr(Gatekeeper, "facts", facts)
+    monkeypatch.setattr(Gatekeeper, "_look", look)
     story = STORIES["an order rests"]
     sending = told(story, folder).points.index(POST) + 1
     assert "I8" in " ".join(told(story, folder, Kill(sending - 1)).wrong)

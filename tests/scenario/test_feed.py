@@ -255,3 +255,34 @@ class TestOurAccount:
         assert rig.position().quantity == Decimal("0.002")
         assert len(rig.venue.requests("POST")) == 4
         assert rig.faults() == []
+
+
+def test_a_pair_that_nothing_can_quote_is_told_and_the_others_trade_on(make_rig) -> None:
+    """Not even a line of the log used to say why a pair stood still while the others were traded."""
+    rig = make_rig(symbols=("BTCTRY", "ETHTRY"))
+    rig.cycle()
+    rig.venue.hide_book("ETHTRY")
+
+    reports = [rig.cycle() for _ in range(3)]
+    rig.venue.hide_book("ETHTRY", hidden=False)
+    healed = rig.cycle()
+
+    assert {report.outcome for report in reports} == {CycleOutcome.COMPLETED}
+    assert {report.reasons for report in reports} == {(f"{ReasonCode.STALE_QUOTE.value}: ETHTRY has no usable quote",)}
+    assert all(set(report.quotes) == {"BTCTRY"} for report in reports)
+    assert rig.log.events("symbol_without_quote") == [{"symbol": "ETHTRY", "why": ReasonCode.STALE_QUOTE.value}]
+    assert rig.log.events("symbol_with_quote_again") == [{"symbol": "ETHTRY"}]
+    assert healed.reasons == ()
+
+
+def test_a_pair_whose_book_rest_hides_leaves_the_others_their_trust(make_rig) -> None:
+    """The comparison used to stop at it in every cycle, until no book of any pair was trusted."""
+    rig = make_rig(has_feed=True, symbols=("BTCTRY", "ETHTRY"), MARKET_DATA_MODE="ws", BOOK_CHECK_SECONDS="40")
+    rig.cycle(4)
+    rig.venue.hide_book("BTCTRY")
+
+    reports = [rig.cycle() for _ in range(12)]
+
+    assert all("ETHTRY" in report.quotes for report in reports)
+    assert "BTCTRY" not in reports[-1].quotes
+    assert reports[-1].reasons == (f"{ReasonCode.BOOK_UNTRUSTED.value}: BTCTRY has no usable quote",)

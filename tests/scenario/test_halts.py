@@ -96,3 +96,22 @@ def test_a_closed_order_that_the_venue_still_works_is_an_alarm(rig):
     assert rig.ask("resume", reason="cancelled by hand").done
     rig.wait(1)
     assert rig.cycle().outcome is CycleOutcome.COMPLETED
+
+
+def test_the_state_tells_the_trouble_of_now_and_no_trouble_when_it_is_over(rig) -> None:
+    """`btcbot status` used to name the first trouble for as long as any lasted, and a gate long open again."""
+    rig.venue.fault("status_before", "GET", "/api/v1/users/balances", count=None, status=502)
+    rig.cycle()
+    first = rig.store.trading_state()
+    rig.venue.clear_faults()
+    rig.venue.fault("status_before", "GET", "/api/v1/openOrders", count=None, status=502)
+    rig.cycle()
+    second = rig.store.trading_state()
+    rig.venue.clear_faults()
+    rig.wait(120)
+    rig.kill_switch().turn_on("a look", rig.clock.now_ms())
+    rig.cycle()  # well again, with a gate that stands closed
+
+    assert first[0] is second[0] is TradingState.OBSERVE_ONLY
+    assert "balances" in first[1] and "open_orders" in second[1]
+    assert rig.store.trading_state() == (TradingState.ACTIVE, "")

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from btcbot.decisions import replacement
 from btcbot.decisions.upkeep import Upkeep
+from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.replacements import OPEN_REPLACEMENTS, ReplacementState, replaces_another
+from btcbot.services import replacement_record
 from btcbot.services.execution import ExecutionService
 from btcbot.services.replacement import ReplacementService
 from btcbot.testing.stories import STORIES
@@ -356,3 +358,25 @@ def test_a_replacement_that_forgets_its_end_is_found(folder, monkeypatch):
     monkeypatch.setattr(ReplacementService, "settle", lambda self, decisions: None)
     wrong = Performance(STORIES[AT_REST], folder, Crashes()).play()
     assert any("no replacement is left open" in line for line in wrong)
+
+
+def test_a_list_that_cannot_be_read_halts_and_a_human_finds_the_way_back(replacing):
+    """It halted the bot at each start, and no command cleared it."""
+    rig = replacing()
+    with rig.store.transaction() as tx:
+        tx.put_value(OPEN_REPLACEMENTS, '[{"old_client_order_id": "btcb')
+    rig.wish(*MORE)
+    assert rig.cycle().outcome is CycleOutcome.HALTED
+    assert "btcbot replacements status" in rig.store.trading_state()[1]
+    seen = replacement_record.read_kept(rig.store)
+    assert (seen.records, seen.in_the_way) == ((), [])
+    assert rig.ask("replacements_clear", shown=seen.sha256, reason="looked at the venue's page").done
+    assert rig.ask("resume", reason="the list was put aside").done
+    rig.restart()
+    rig.wait(30)
+    for _ in range(3):
+        rig.wish(*MORE)
+        assert rig.cycle().outcome is CycleOutcome.COMPLETED
+    assert [end["outcome"] for end in ends(rig)] == ["DONE"], "what works is replaced again"
+    ((aside),) = replacement_record.read_put_aside(rig.store)
+    assert (aside.reason, aside.text) == ("looked at the venue's page", seen.text)

@@ -512,7 +512,7 @@ class TestTheCommands:
     def test_a_replay_in_one_line(self, traded: Rig, capsys: pytest.CaptureFixture[str]) -> None:
         status, said = self.told(capsys, "replay", traded.database)
         assert (status, said.count("\n")) == (0, 1)
-        assert said.startswith("6 cycles, ")
+        assert said.startswith("6 cycles, 5 verdicts, 5 orders: the same")
         assert said.endswith(" orders: the same\n")
 
     def test_a_replay_as_json(self, traded: Rig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -551,7 +551,8 @@ class TestTheCommands:
         told = msgspec.json.decode(said)
         assert (status, told["match"]) == (0, True)
         assert told["fingerprint_a"] == told["fingerprint_b"] == fingerprint(decided_in(traded.database))
-        assert self.told(capsys, "parity", traded.database, journals(traded)[0])[1].startswith("6 cycles, ")
+        _, said, *_ = self.told(capsys, "parity", traded.database, journals(traded)[0])
+        assert said.startswith("6 cycles with a report, 5 verdicts, 5 orders: the same")
 
     def test_two_runs_on_the_same_market_are_at_parity_and_a_third_is_not(
         self, make_recorded: Callable[..., Rig], capsys: pytest.CaptureFixture[str]

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.builders import an_instrument
+from tests.builders import a_report, an_instrument
 
 from btcbot import bootstrap
 from btcbot.adapters.btcturk.bars import BtcturkCharts
@@ -30,7 +30,7 @@ from btcbot.bootstrap.replay import replay
 from btcbot.bootstrap.universe import bar_interval_ms, candidates_of, history_ms, selecting_universe, universe_rules
 from btcbot.config.loading import load_settings
 from btcbot.config.settings import Settings
-from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.notes import NoteKind
@@ -109,22 +109,7 @@ class Bench:
 
 def an_end(now_ms: int) -> CycleEnd:
     """A cycle in which nothing else happened."""
-    report = CycleReport(
-        cycle_id="c00000001",
-        number=1,
-        mode="live",
-        profile="stage4-run",
-        outcome=CycleOutcome.COMPLETED,
-        reasons=(),
-        started_at_ms=now_ms,
-        ended_at_ms=now_ms,
-        counts={},
-        gates={},
-        quotes={},
-        equity_try=None,
-        realized_pnl_try=Decimal(0),
-        unrealized_pnl_try=Decimal(0),
-    )
+    report = a_report(profile="stage4-run", started_at_ms=now_ms, ended_at_ms=now_ms)
     return CycleEnd(report=report, seconds=0.01, summary=ExecutionSummary(), stance=FREE)
 
 

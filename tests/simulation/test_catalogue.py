@@ -67,6 +67,7 @@ OF_THE_FEED = {
     "zero or negative price": {"feed_no_price"},
     "100-fold spike": {"feed_price_spike"},
     "heartbeat loss": {"feed_heartbeat_lost"},
+    "time going back": {"feed_time_back"},
     "loss of the login": {"feed_login_lost", "feed_login_refused"},
     "what cannot be read": {"feed_wrong_type", "feed_garbage", "feed_frame_cut_off", "feed_huge", "feed_deep"},
     "news of our account": {

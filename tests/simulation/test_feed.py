@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from btcbot.testing.checkers.feed_eye import FeedEye
-from btcbot.testing.faults import FAULTS, Firing
+from btcbot.testing.fault import Firing
+from btcbot.testing.faults import FAULTS
 from btcbot.testing.swarm import draw_swarm
 from btcbot.testing.world import Story, World
 

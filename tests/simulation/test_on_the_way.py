@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from btcbot.testing.faults import Firing
+from btcbot.testing.fault import Firing
 from btcbot.testing.world import World
 
 BALANCES = "GET /api/v1/users/balances"

@@ -13,7 +13,8 @@ import pytest
 from btcbot.profiles import RUN, STAGE4, STAGE7
 from btcbot.testing import candles, told
 from btcbot.testing.chance import place_of
-from btcbot.testing.faults import FAULTS, Firing, Knowing
+from btcbot.testing.fault import Firing, Knowing
+from btcbot.testing.faults import FAULTS
 from btcbot.testing.profiles_played import OVERSEEN, PERCENT, PLAYED, draw_profile
 from btcbot.testing.swarm import draw_swarm
 from btcbot.testing.world import Story, World
@@ -255,8 +256,7 @@ def test_a_revised_candle_still_is_one() -> None:
 
 @pytest.mark.parametrize("how", range(4))
 def test_the_bot_cannot_read_candles_that_cannot_be(how: int) -> None:
-    from btcbot.adapters.btcturk.bars import klines
-    from btcbot.adapters.btcturk.wire import WireError
+    from btcbot.adapters.btcturk.wire import WireError, klines
 
     assert len(klines(BODY, "BTCTRY", 60_000)) == 3
     with pytest.raises(WireError):

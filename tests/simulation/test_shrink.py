@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from btcbot.testing.faults import Firing
+from btcbot.testing.fault import Firing
 from btcbot.testing.shrink import shrink, smallest
 from btcbot.testing.world import World
 

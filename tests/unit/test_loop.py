@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.builders import a_report
 
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.feed import Wake
@@ -18,29 +18,14 @@ SECOND_NS = 1_000_000_000
 VENUE_DOWN = f"{ReasonCode.VENUE_UNAVAILABLE.value}: no answer in 8 s"
 
 
-def a_report(outcome: CycleOutcome = CycleOutcome.COMPLETED, reasons: tuple[str, ...] = ()) -> CycleReport:
-    return CycleReport(
-        cycle_id="c1",
-        number=1,
-        mode="demo",
-        profile="run",
-        outcome=outcome,
-        reasons=reasons,
-        started_at_ms=0,
-        ended_at_ms=0,
-        counts={},
-        gates={},
-        quotes={},
-        equity_try=None,
-        realized_pnl_try=Decimal(0),
-        unrealized_pnl_try=Decimal(0),
-    )
+def ended(outcome: CycleOutcome, *reasons: str) -> CycleReport:
+    return a_report(outcome=outcome, reasons=reasons)
 
 
 COMPLETED = a_report()
-OBSERVED = a_report(CycleOutcome.OBSERVE_ONLY, (VENUE_DOWN,))
-UNEXPLAINED = a_report(CycleOutcome.OBSERVE_ONLY, (f"{ReasonCode.BALANCE_UNEXPLAINED.value}: TRY",))
-HALTED = a_report(CycleOutcome.HALTED, ("I4",))
+OBSERVED = ended(CycleOutcome.OBSERVE_ONLY, VENUE_DOWN)
+UNEXPLAINED = ended(CycleOutcome.OBSERVE_ONLY, f"{ReasonCode.BALANCE_UNEXPLAINED.value}: TRY")
+HALTED = ended(CycleOutcome.HALTED, "I4")
 
 
 class Bench:

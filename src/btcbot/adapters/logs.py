@@ -22,6 +22,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import IO, Any, Final, cast
 
@@ -131,7 +132,7 @@ class _Pipeline:
         context = structlog.contextvars.get_contextvars()
         merged = {name: value for name, value in context.items() if fields.get(name) is None}
         merged |= {name: value for name, value in fields.items() if name not in merged}
-        for name, value in self._redactor.fields(cast(dict[object, object], merged)).items():
+        for name, value in self._redactor.fields(merged).items():
             line[f"field_{name}" if name in _OWN_FIELDS else name] = value
         if error is not None:
             line["error_type"] = error[0].__name__
@@ -149,7 +150,7 @@ class _Pipeline:
         self._restore += [lambda: root.removeHandler(self._handler), lambda: root.setLevel(former_level)]
         for name in _QUIET_LOGGERS:
             quiet = logging.getLogger(name)
-            self._restore.append(lambda quiet=quiet, former=quiet.level: quiet.setLevel(former))  # type: ignore[misc]
+            self._restore.append(partial(quiet.setLevel, quiet.level))
             quiet.setLevel(max(level, logging.WARNING))
         logging.captureWarnings(capture=True)
         self._restore.append(lambda: logging.captureWarnings(capture=False))
@@ -202,7 +203,7 @@ class _Writer:
     """A daemon thread that writes lines to a stream which may be slow, full or gone."""
 
     def __init__(self, stream: IO[Any]) -> None:
-        self._stream: IO[Any] = getattr(stream, "buffer", stream)
+        self._stream: IO[Any] = getattr(stream, "buffer", stream)  # a text in memory has no bytes below
         self._is_text = isinstance(self._stream, io.TextIOBase)
         self._lines: queue.Queue[bytes | None] = queue.Queue(QUEUE_LINES_MAX)
         self._dropped = 0
@@ -247,7 +248,7 @@ def _exc_info(given: object) -> _ExcInfo | None:
     if given is True:
         given = sys.exc_info()
     if isinstance(given, tuple) and len(given) == 3 and isinstance(given[1], BaseException):
-        return cast(_ExcInfo, given)
+        return cast(_ExcInfo, given)  # as logging and structlog pass it on; its other two places follow from the error
     return None
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -108,7 +108,7 @@ class Redactor:
             at += length
         return "".join((*parts, text[at:])) if parts else text
 
-    def fields(self, fields: Mapping[object, object], depth: int = 0) -> dict[str, object]:
+    def fields(self, fields: Mapping[Any, object], depth: int = 0) -> dict[str, object]:
         """A mapping with plain values; what stands under a sensitive name is gone, None stays None."""
         clean: dict[str, object] = {}
         for key, value in fields.items():
@@ -143,13 +143,14 @@ class Redactor:
                 items = [self.value(item, depth + 1) for item in list(value)[:ITEMS_MAX]]
                 return items if len(value) <= ITEMS_MAX else [*items, f"… ({len(value)} items)"]
             case msgspec.Struct():
-                return self.fields({name: getattr(value, name) for name in value.__struct_fields__}, depth)
+                return self.fields(msgspec.structs.asdict(value), depth)
             case BaseException():
                 return self.text(f"{type(value).__name__}: {value}")
             case date() | time() | UUID() | PurePath():
                 return self.text(str(value))
             case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
                 names = (field.name for field in dataclasses.fields(value))
+                # Not `asdict`: that copies what lies below, and may fail at it.
                 return self.fields({name: getattr(value, name) for name in names}, depth)
             case _:
                 return self.text(_cautious.repr(value))

@@ -9,8 +9,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from btcbot.adapters.replay.bar_venue import BarVenue, FillRules
+from btcbot.adapters.replay.bar_venue import BarVenue
 from btcbot.adapters.replay.clock import ReplayClock
+from btcbot.adapters.replay.fills import FillRules
 from btcbot.adapters.replay.scanner import ReplayScanner
 from btcbot.adapters.store.recording import RecordingStore
 from btcbot.backtest.events import Event

@@ -158,4 +158,4 @@ def show_comparison(runs: Mapping[str, Findings], rows: Sequence[Compared], *, c
     for row in rows:
         if row.no_trades:
             why = ", ".join(f"{reason} {count:,}" for reason, count in row.no_trades)
-            target.print(Text(f"{clean(row.name)} did not trade: {why}", style="dim"))
+            target.print(Text(f"{clean(row.name)}, cycles without a trade: {why}", style="dim"))

@@ -25,17 +25,33 @@ def equity_curve(
     steps = grid.searchsorted(fills["at_ms"].to_numpy())
     is_buy = (fills["side"].cast(pl.String) == "buy").to_numpy()
     price, quantity, fee = (fills[name].cast(pl.Float64).to_numpy() for name in ("price", "quantity", "fee"))
-    cash_moved = np.where(is_buy, -1.0, 1.0) * price * quantity - fee
-    cash = float(opening) + np.cumsum(np.bincount(steps, weights=cash_moved, minlength=len(grid))[: len(grid)])
+    equity = _running(steps, np.where(is_buy, -1.0, 1.0) * price * quantity - fee, len(grid))
+    equity += float(opening)
     exposure = np.zeros(len(grid))
     symbols = fills["symbol"].cast(pl.String).to_numpy()
+    moves = np.where(is_buy, quantity, -quantity)
     for symbol, columns in bars.items():
         of_symbol = symbols == symbol
         if not of_symbol.any():
             continue
-        moved = np.where(is_buy, quantity, -quantity) * of_symbol
-        held = np.cumsum(np.bincount(steps, weights=moved, minlength=len(grid))[: len(grid)])
+        held = _running(steps, moves * of_symbol, len(grid))
+        held[np.abs(held) <= 1e-12] = 0.0
+        held *= _closes(columns, grid)
+        exposure += held
+    equity += exposure
+    return pl.DataFrame({"at_ms": grid, "equity": equity, "exposure": exposure})
+
+
+def _running(steps: npt.NDArray[np.int64], amounts: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """At each of `count` steps, the sum of the amounts up to it."""
+    moved = np.bincount(steps, weights=amounts, minlength=count)[:count].astype(np.float64, copy=False)
+    return np.cumsum(moved, out=moved)
+
+
+def _closes(columns: BarColumns, grid: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The last close at each step; before the first bar its own."""
+    closes = columns.close
+    if not np.array_equal(columns.open_time_ms + columns.interval_ms, grid):
         last_bar = columns.open_time_ms.searchsorted(grid - columns.interval_ms, side="right") - 1
-        close = columns.close[np.maximum(last_bar, 0)] / 10.0**columns.price_scale
-        exposure += np.where(np.abs(held) > 1e-12, held, 0.0) * close
-    return pl.DataFrame({"at_ms": grid, "equity": cash + exposure, "exposure": exposure})
+        closes = closes[np.maximum(last_bar, 0)]
+    return closes / 10.0**columns.price_scale

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from btcbot.adapters.replay.bar_venue import NEVER, BarVenue
-from btcbot.adapters.replay.columns import BarColumns
+from btcbot.adapters.replay.columns import BarColumns, distinct_times
 from btcbot.backtest.bench import Bench, build_bench
 from btcbot.backtest.curve import equity_curve
 from btcbot.backtest.plan import BacktestPlan, instruments_of, quote_asset_of
@@ -38,7 +38,8 @@ from btcbot.domain.ledger import Account
 from btcbot.domain.orders import Order
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import BtcbotError, Refused
-from btcbot.strategies.base import HasWakes, Wakes
+from btcbot.services.strategy import told
+from btcbot.strategies.base import HasWakes, StrategyContext, Wakes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -150,7 +151,7 @@ def _grid(plan: BacktestPlan, interval_ms: int) -> npt.NDArray[np.int64]:
     if plan.tape is not None:
         tape = plan.tape
         return np.arange(tape.first_ms, tape.last_ms + tape.cycle_ms, tape.cycle_ms, dtype=np.int64)
-    columns = [bars.open_time_ms for bars in plan.bars.values()]
+    columns = distinct_times(plan.bars.values())
     times = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
     return times + interval_ms
 
@@ -164,8 +165,11 @@ class _Run:
         #: The same steps as plain integers, in which a search costs less than in an array.
         self._moments: memoryview = grid.data
         self._records = records
+        self._interval_ms = next(iter(plan.bars.values())).interval_ms
         self._ttl_ms = plan.settings.ttl_seconds * 1_000
         self._changes: dict[tuple[tuple[str, str], ...], _Upcoming] = {}
+        self._asked_for: tuple[tuple[str, str], ...] = ()
+        self._upcoming = _Upcoming([])
         self._fixed = _Upcoming(np.unique(np.concatenate([_day_starts(grid), *_edges(grid, plan.bars)])).tolist())
         strategy = plan.strategy
         # What a strategy waits for is found in columns of bars: between two rows of a tape there are none.
@@ -188,7 +192,7 @@ class _Run:
                 raise BacktestFailed(f"at {_moment(now_ms)}: {'; '.join(report.reasons)}")
             if not cycles & DRAIN_EVERY:
                 store.drain()
-                records.lay_what_waits()
+                records.take_in()
             if step == last:
                 return cycles
             step = min(self._next_step(step, report), last) if self._waking is not None else step + 1
@@ -209,18 +213,36 @@ class _Run:
         if not is_whole or self._waking is None:
             return step + 1
         assert context is not None, "just asked for"
-        wakes = self._waking.wakes(context)
-        next_step = self._woken_at(step, wakes)
+        wakes, next_step = self._asked_to_wait(self._waking, context, step)
         open_orders = bench.store.open_orders()
         if open_orders:
             if wakes.on_fill:
-                next_step = min(next_step, self._step_of(bench.venue.next_fill_ms()))
+                next_step = min(next_step, self._step_of(bench.venue.next_fill_ms(), step))
             for order in open_orders:
                 # Past its time it is cancelled, and the strategy may wish anew; unless it cannot come to that.
-                stale_step = self._step_of(order.created_at_ms + self._ttl_ms)
+                stale_step = self._step_of(order.created_at_ms + self._ttl_ms, step)
                 if stale_step < next_step and not self._is_gone_by(order, stale_step):
                     next_step = stale_step
         return max(min(next_step, self._fixed.after(step, len(self._moments))), step + 1)
+
+    def _asked_to_wait(self, strategy: HasWakes, context: StrategyContext, step: int) -> tuple[Wakes, int]:
+        """What the strategy waits for, and the first step at which that may come. It may be anybody's: whatever is
+        wrong with it ends the run in one line."""
+        name = self._plan.strategy.name
+        try:
+            wakes: object = strategy.wakes(context)
+        except (Exception, SystemExit) as error:
+            raise self._failed(step, f"wakes of {name} raised {told(error)}") from error
+        if not isinstance(wakes, Wakes):
+            raise self._failed(step, f"wakes of {name} gave a {type(wakes).__name__} instead of Wakes")
+        try:
+            return wakes, self._woken_at(step, wakes)
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise self._failed(step, f"wakes of {name} named what there is not, {wakes!r} ({said})") from error
+
+    def _failed(self, step: int, said: str) -> BacktestFailed:
+        return BacktestFailed(f"at {_moment(self._moments[step])}: {ReasonCode.STRATEGY_FAILED.value}: {said}")
 
     def _is_gone_by(self, order: Order, step: int) -> bool:
         venue = self._bench.venue
@@ -230,29 +252,37 @@ class _Run:
 
     def _woken_at(self, step: int, wakes: Wakes) -> int:
         """The first step after this one at which one of the strategy's conditions may hold; too early does no harm."""
-        bench, found = self._bench, len(self._moments)
+        prices, found = self._bench.prices, len(self._moments)
         now_ms = self._moments[step]
         if wakes.changes:
             found = min(found, self._next_change(wakes.changes, step))
         for symbol, price in wakes.bid_at_least.items():
-            found = min(found, self._step_of(bench.prices.first_close_at_least(symbol, price, now_ms)))
+            found = min(found, self._step_of(prices.first_close_at_least(symbol, price, now_ms), step))
         for symbol, price in wakes.ask_at_most.items():
-            found = min(found, self._step_of(bench.prices.first_close_at_most(symbol, price, now_ms)))
+            found = min(found, self._step_of(prices.first_close_at_most(symbol, price, now_ms), step))
         if wakes.not_before_ms is not None:
-            found = min(found, self._step_of(max(wakes.not_before_ms, now_ms + 1)))
+            found = min(found, self._step_of(max(wakes.not_before_ms, now_ms + 1), step))
         return found
 
     def _next_change(self, changes: tuple[tuple[str, str], ...], step: int) -> int:
         """The first step after this one at which one of these signals changes."""
-        upcoming = self._changes.get(changes)
-        if upcoming is None:
-            times = self._bench.signals.change_times(changes)
-            upcoming = self._changes[changes] = _Upcoming(np.asarray(self._moments).searchsorted(times).tolist())
-        return upcoming.after(step, len(self._moments))
+        if changes is not self._asked_for:  # the same as the last time, nearly always
+            self._asked_for = changes
+            if changes not in self._changes:
+                times = self._bench.signals.change_times(changes)
+                self._changes[changes] = _Upcoming(np.asarray(self._moments).searchsorted(times).tolist())
+            self._upcoming = self._changes[changes]
+        return self._upcoming.after(step, len(self._moments))
 
-    def _step_of(self, at_ms: int) -> int:
-        """The first step at or after a time."""
-        return len(self._moments) if at_ms >= NEVER else bisect_left(self._moments, at_ms)
+    def _step_of(self, at_ms: int, step: int) -> int:
+        """The first step at or after a time. Reckoned from `step` where no bar is missing, else searched for."""
+        moments = self._moments
+        if at_ms >= NEVER:
+            return len(moments)
+        found = step - (moments[step] - at_ms) // self._interval_ms
+        if 0 < found < len(moments) and moments[found - 1] < at_ms <= moments[found]:
+            return found
+        return bisect_left(moments, at_ms)
 
 
 class _Upcoming:

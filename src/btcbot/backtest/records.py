@@ -1,13 +1,15 @@
 """Records as columns, as they arise: what the store lets go of becomes rows of typed tables.
 
-Rows wait as the values they are, and are laid into columns some thousands at a time, so that neither memory nor time is
-spent on a million small objects. Money is laid down as text and read from it as exact decimals, once, at the end.
+What a table tells of its rows is taken out of them soon, while they are still at hand, and the rows are let go; the
+values are laid into typed columns some thousands at a time. So neither memory nor time is spent on a million small
+objects. Money is laid down as text and read from it as exact decimals, once, at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -29,23 +31,23 @@ WORD: Final = pl.Categorical()
 
 _Row = TypeVar("_Row")
 #: How the values of one column are read from rows.
-Reading = Callable[[Sequence[Any]], list[Any]]
+Reading = Callable[[Sequence[Any]], Iterable[Any]]
 #: Column → its type and its reading.
 Layout = Mapping[str, tuple[Any, Reading]]
 
 
 def _values(name: str) -> Reading:
     read = attrgetter(name)
-    return lambda rows: list(map(read, rows))
+    return lambda rows: map(read, rows)
 
 
 def _texts(name: str) -> Reading:
     read = attrgetter(name)
-    return lambda rows: list(map(str, map(read, rows)))
+    return lambda rows: map(str, map(read, rows))
 
 
 def _each(read: Callable[[Any], Any]) -> Reading:
-    return lambda rows: list(map(read, rows))
+    return lambda rows: map(read, rows)
 
 
 def _plain(name: str) -> tuple[Any, Reading]:
@@ -65,7 +67,20 @@ def _string(name: str) -> tuple[Any, Reading]:
 
 
 def _count(name: str) -> tuple[Any, Reading]:
-    return pl.Int32, _each(lambda report: report.counts.get(name, 0))
+    return pl.Int32, lambda reports: [report.counts.get(name, 0) for report in reports]
+
+
+def _of_entry(name: str) -> Reading:
+    """A value of the entry, once for each of its postings."""
+    read = attrgetter(name)
+    return lambda entries: chain.from_iterable(
+        map(repeat, map(read, entries), [len(entry.postings) for entry in entries])
+    )
+
+
+def _of_posting(name: str) -> Reading:
+    read = attrgetter(name)
+    return lambda entries: map(read, chain.from_iterable([entry.postings for entry in entries]))
 
 
 ORDERS: Final[Layout] = {
@@ -103,13 +118,14 @@ DECISIONS: Final[Layout] = {
     "code": _word("code"),
     "detail": _string("detail"),
 }
+#: Rows are entries; each is told as one row for each of its postings.
 POSTINGS: Final[Layout] = {
-    "entry_id": _string("entry.entry_id"),
-    "kind": _word("entry.kind"),
-    "at_ms": _plain("entry.at_ms"),
-    "account": _word("posting.account"),
-    "asset": _word("posting.asset"),
-    "amount": _money("posting.amount"),
+    "entry_id": (pl.String, _of_entry("entry_id")),
+    "kind": (WORD, _of_entry("kind")),
+    "at_ms": (pl.Int64, _of_entry("at_ms")),
+    "account": (WORD, _of_posting("account")),
+    "asset": (WORD, _of_posting("asset")),
+    "amount": (MONEY, lambda entries: map(str, _of_posting("amount")(entries))),
 }
 CYCLES: Final[Layout] = {
     "number": _plain("number"),
@@ -137,26 +153,33 @@ class Table(Generic[_Row]):
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._waiting: list[_Row] = []
+        self._rows: list[_Row] = []
+        self._waiting: dict[str, list[Any]] = {name: [] for name in layout}
         self._parts: list[pl.DataFrame] = []
-        self.add = self._waiting.append
-        self.count = 0
+        self.add = self._rows.append
 
-    def lay(self, *, at_least: int = 1) -> None:
-        """Lay down what waits, if it is so much."""
-        rows = self._waiting
-        if len(rows) < at_least:
+    def take_in(self) -> None:
+        """Keep of the rows what is told of them, and let them go; lay it down when it is much."""
+        rows = self._rows
+        if not rows:
             return
-        columns = {name: _series(name, kind, read(rows)) for name, (kind, read) in self._layout.items()}
-        self._parts.append(pl.DataFrame(columns))
-        self.count += len(rows)
+        for name, waiting in self._waiting.items():
+            waiting += self._layout[name][1](rows)
         rows.clear()
+        if len(waiting) >= ROWS_WAITING_MAX:
+            self._lay()
+
+    def _lay(self) -> None:
+        columns = {name: _series(name, self._layout[name][0], values) for name, values in self._waiting.items()}
+        self._parts.append(pl.DataFrame(columns))
+        for values in self._waiting.values():
+            values.clear()
 
     def frame(self) -> pl.DataFrame:
         """Everything so far."""
-        self.lay()
-        if not self._parts:
-            return pl.DataFrame(schema={name: kind for name, (kind, _) in self._layout.items()})
+        self.take_in()
+        if not self._parts or any(self._waiting.values()):
+            self._lay()  # of no rows at all the columns and their types are left
         return pl.concat(self._parts, rechunk=False)
 
 
@@ -175,14 +198,6 @@ class _FillRow:
         self.realized_pnl = realized_pnl
 
 
-class _PostingRow:
-    __slots__ = ("entry", "posting")
-
-    def __init__(self, entry: Entry, posting: Any) -> None:
-        self.entry = entry
-        self.posting = posting
-
-
 class Records:
     """`Recorder` of a backtest. `keeps_every_note`: those that every cycle writes as well."""
 
@@ -190,12 +205,13 @@ class Records:
         self.orders: Table[Order] = Table(ORDERS)
         self.fills: Table[_FillRow] = Table(FILLS)
         self.decisions: Table[Verdict] = Table(DECISIONS)
-        self.postings: Table[_PostingRow] = Table(POSTINGS)
+        self.postings: Table[Entry] = Table(POSTINGS)
         self.cycles: Table[CycleReport] = Table(CYCLES)
         self.events: Table[Event] = Table(EVENTS)
         self._left_out = frozenset[NoteKind]() if keeps_every_note else OF_EVERY_CYCLE
         self._positions: dict[str, Position] = {}
         self.order = self.orders.add
+        self.entry = self.postings.add
         self.verdict = self.decisions.add
         self.cycle = self.cycles.add
         self.event = self.events.add
@@ -206,17 +222,12 @@ class Records:
         after = self._positions[fill.symbol] = after_fill(before, fill)
         self.fills.add(_FillRow(fill, after.realized_pnl - before.realized_pnl))
 
-    def entry(self, entry: Entry) -> None:
-        """One row for each of its postings."""
-        for posting in entry.postings:
-            self.postings.add(_PostingRow(entry, posting))
-
     def note(self, note: Note) -> None:
         """A note of a cycle, where its kind is kept."""
         if note.kind not in self._left_out:
             self.event(Event(note.kind.value, note.cycle_id, note.at_ms, note.body))
 
-    def lay_what_waits(self) -> None:
-        """Now and then: keep the waiting rows few."""
+    def take_in(self) -> None:
+        """Every now and then: let go of the rows that came since."""
         for table in (self.orders, self.fills, self.decisions, self.postings, self.cycles, self.events):
-            table.lay(at_least=ROWS_WAITING_MAX)
+            table.take_in()

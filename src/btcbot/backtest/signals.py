@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from btcbot.adapters.replay.bar_venue import NEVER
-from btcbot.adapters.replay.columns import BarColumns, Cursor
+from btcbot.adapters.replay.columns import BarColumns, BarRows, cursors_of
 from btcbot.domain.bars import Bar
 from btcbot.strategies.base import Signal
 from btcbot.strategies.signals import warm_up_of
@@ -24,72 +24,112 @@ if TYPE_CHECKING:
 _V = TypeVar("_V")
 
 
-class _AsOf(Mapping[str, _V]):
-    """What is known of each symbol at one bar, read from the columns when it is asked for: a strategy that looks at one
-    symbol of ten does not pay for ten. It answers for that bar and no other, now and later."""
+class _Values(Mapping[str, float]):
+    """The signals of one symbol at one bar, each read from its column when it is asked for."""
 
-    __slots__ = ("_at", "_read")
+    __slots__ = ("_at", "_columns")
 
-    def __init__(self, at: Mapping[str, int], read: Callable[[str, int], _V]) -> None:
+    def __init__(self, lane: _Lane, at: int) -> None:
+        self._columns = lane.columns
         self._at = at
+
+    def __getitem__(self, name: str) -> float:
+        value: float = self._columns[name][self._at]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+class _Lane:
+    """What is known of one symbol: its bars and its signals, as columns. `clock`: which of the clocks is its own."""
+
+    __slots__ = ("bar", "clock", "columns", "interval_ms", "times")
+
+    def __init__(self, bars: BarColumns, columns: Mapping[str, memoryview[Any]], clock: int) -> None:
+        self.bar = BarRows(bars).bar
+        self.times = bars.open_time_ms
+        self.interval_ms = bars.interval_ms
+        self.columns = columns
+        self.clock = clock
+
+
+class _AsOf(Mapping[str, _V]):
+    """What is known of each symbol at one moment, read from the columns when it is asked for: a strategy that looks at
+    one symbol of ten does not pay for ten. It answers for that moment and no other, now and later.
+
+    `at`: the last closed bar of each clock. A symbol of which not every signal means something by then is not in it.
+    """
+
+    __slots__ = ("_at", "_lanes", "_read", "_warm_at")
+
+    def __init__(
+        self, lanes: Mapping[str, _Lane], at: Sequence[int], warm_at: int, read: Callable[[_Lane, int], _V]
+    ) -> None:
+        self._lanes = lanes
+        self._at = at
+        self._warm_at = warm_at
         self._read = read
 
     def __getitem__(self, symbol: str) -> _V:
-        return self._read(symbol, self._at[symbol])
+        lane = self._lanes[symbol]
+        at = self._at[lane.clock]
+        if at < self._warm_at:
+            raise KeyError(symbol)
+        return self._read(lane, at)
 
     def get(self, symbol: str, default: Any = None) -> Any:
-        at = self._at.get(symbol)
-        return default if at is None else self._read(symbol, at)
+        lane = self._lanes.get(symbol)
+        if lane is None:
+            return default
+        at = self._at[lane.clock]
+        return default if at < self._warm_at else self._read(lane, at)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._at)
+        return (symbol for symbol, lane in self._lanes.items() if self._at[lane.clock] >= self._warm_at)
 
     def __len__(self) -> int:
-        return len(self._at)
+        return sum(1 for _ in self)
+
+
+def _bar_at(lane: _Lane, at: int) -> Bar:
+    return lane.bar(at)
 
 
 class ColumnSignals:
     """`SignalSource` over columns that were computed once, before the first cycle."""
 
     def __init__(self, signals: Mapping[str, Signal], bars: Mapping[str, BarColumns]) -> None:
-        from btcbot.backtest.signal_columns import change_points, compute
+        from btcbot.backtest.signal_columns import compute
 
-        self._bars = bars
         #: Index of the first bar at which every signal means something.
         self._warm_at = warm_up_of(signals) if signals else 0
-        self._cursors = {symbol: Cursor(columns) for symbol, columns in bars.items()}
-        self._columns: dict[str, dict[str, memoryview[Any]]] = {}
-        self._changes: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
+        cursors = cursors_of(bars)
+        self._clocks = list(dict.fromkeys(cursors.values()))
+        self._lanes: dict[str, _Lane] = {}
         for symbol, columns in bars.items():
             computed = compute(signals, columns) if signals else {}
-            self._columns[symbol] = {name: column.data for name, column in computed.items()}
-            for name, column in computed.items():
-                self._changes[symbol, name] = change_points(column)
+            values = {name: column.data for name, column in computed.items()}
+            self._lanes[symbol] = _Lane(columns, values, self._clocks.index(cursors[symbol]))
 
     def at(self, venue_now_ms: int, *, may_read: bool) -> tuple[Mapping[str, Bar], Mapping[str, Mapping[str, float]]]:
         """Bars that closed at this very moment at the latest, and the signals up to and including them."""
-        warm = {
-            symbol: at
-            for symbol, cursor in self._cursors.items()
-            if (at := cursor.move_to(venue_now_ms)) >= self._warm_at
-        }
-        return _AsOf(warm, self._bar), _AsOf(warm, self._values)
-
-    def _bar(self, symbol: str, at: int) -> Bar:
-        return self._bars[symbol].bar(at)
-
-    def _values(self, symbol: str, at: int) -> Mapping[str, float]:
-        return {name: column[at] for name, column in self._columns[symbol].items()}
+        at = [clock.move_to(venue_now_ms) for clock in self._clocks]
+        lanes, warm_at = self._lanes, self._warm_at
+        return _AsOf(lanes, at, warm_at, _bar_at), _AsOf(lanes, at, warm_at, _Values)
 
     def change_times(self, changes: Sequence[tuple[str, str]]) -> npt.NDArray[np.int64]:
         """When bars close in which one of these (symbol, signal) takes another value, ascending.
 
         The first value that means anything is a change too: until then the strategy was given none.
         """
-        times = [
-            self._bars[symbol].open_time_ms[self._changes[symbol, name]] + self._bars[symbol].interval_ms
-            for symbol, name in changes
-        ]
+        from btcbot.backtest.signal_columns import change_points
+
+        lanes = [(self._lanes[symbol], name) for symbol, name in changes]
+        times = [lane.times[change_points(np.asarray(lane.columns[name]))] + lane.interval_ms for lane, name in lanes]
         return np.unique(np.concatenate(times))
 
 

@@ -42,8 +42,9 @@ def metrics_limits(settings: Settings) -> MetricsLimits:
     )
 
 
-def adaptation_rules(settings: Settings) -> Rules:
-    """What no other setting bounds ends where the settings' own range does."""
+def adaptation_rules(settings: Settings, candidates: int | None = None) -> Rules:
+    """What no other setting bounds ends where the settings' own range does. `candidates`: among so many symbols is
+    chosen; None: not known."""
     return Rules(
         bounds={
             "universe_size": Range(
@@ -66,4 +67,5 @@ def adaptation_rules(settings: Settings) -> Rules:
         spread_step_bps=settings.adaptation_spread_step_bps,
         volume_step=settings.adaptation_volume_step_try,
         turnover_step=settings.adaptation_turnover_step,
+        candidates=candidates,
     )

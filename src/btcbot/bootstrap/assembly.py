@@ -103,6 +103,7 @@ def assemble(
         exchange,
         clock,
         metrics,
+        log,
         settings.max_market_data_age_ms,
         feed_service,
         falls_back=settings.market_data_mode != "ws",

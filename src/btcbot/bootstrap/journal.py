@@ -20,7 +20,7 @@ from btcbot.bootstrap.agents import agent_key
 from btcbot.bootstrap.assembly import assemble
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.sockets import Sockets
-from btcbot.config.description import shown
+from btcbot.config.description import shown, shown_setting
 from btcbot.config.settings import SETTING_NAMES
 from btcbot.config.sources import SECRET_SETTINGS
 from btcbot.domain.cycles import CycleReport
@@ -67,7 +67,7 @@ class RecordedBot(Bot):
         self._recorder.begin()
         try:
             report = super().run_cycle(wake)
-        except Exception as error:
+        except Exception as error:  # whatever ends a cycle is recorded, and goes on to the loop
             self._recorder.end("", wake, None, f"{type(error).__name__}: {error}")
             raise
         self._recorder.end(report.cycle_id, wake, report.outcome.value)
@@ -109,7 +109,7 @@ def assemble_on_record(
             book_id=book_id,
             sockets=on_tape(sockets, recorder),
         )
-    except BaseException:
+    except BaseException:  # stopped in the middle, too: the file is closed with its reason
         recorder.close("the bot could not be built")
         raise
     recorder.start(_start(settings, profile, strategy, mode, book_id, sockets, state))
@@ -142,7 +142,7 @@ def parameters_of(strategy: Strategy) -> dict[str, str]:
     """What a strategy was set to, as text; of one that is no struct nothing can be told."""
     if not isinstance(strategy, msgspec.Struct):
         return {}
-    return {name: shown(getattr(strategy, name)) for name in strategy.__struct_fields__}
+    return {name: shown(value) for name, value in msgspec.structs.asdict(strategy).items()}
 
 
 def _start(
@@ -156,7 +156,7 @@ def _start(
 ) -> Start:
     # Without STRATEGY the profile's own decides, and that is another one than the setting's default.
     left_out = _LEFT_OUT if "strategy" in settings.model_fields_set else _LEFT_OUT | {"STRATEGY"}
-    texts = {name: shown(getattr(settings, name.lower())) for name in SETTING_NAMES if name not in left_out}
+    texts = {name: shown_setting(settings, name) for name in SETTING_NAMES if name not in left_out}
     return Start(
         schema=lines.SCHEMA,
         wall_ms=sockets.clock.now_ms(),

@@ -70,7 +70,13 @@ def parts_of(
         start = start_tuning(settings)
         if settings.adaptation_enabled:
             tuner = adapting = AdaptationService(
-                store, clock, log, metrics, recorder.window, adaptation_rules(settings), start
+                store,
+                clock,
+                log,
+                metrics,
+                recorder.window,
+                adaptation_rules(settings, len(sockets.candidates or symbols)),
+                start,
             )
             watchers.append(adapting)
         else:

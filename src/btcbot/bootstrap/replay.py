@@ -8,8 +8,9 @@ same ends the replay and is told.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import msgspec
 from pydantic import ValidationError
@@ -113,7 +114,7 @@ class _Life:
                         f"{self._recording.path.name} ends with a cycle that died ({line.broken}); it is left out"
                     )
                     return
-                if self._at(line.cycle_id, lambda line=line: self._cycle(bot, line)) is None:  # type: ignore[misc]
+                if self._at(line.cycle_id, partial(self._cycle, bot, line)) is None:
                     return
                 self._played.cycles += 1
         finally:
@@ -181,7 +182,7 @@ def _settings(start: Start, path: Path) -> Settings:
 
 
 def _sockets(start: Start, store: StateStore) -> Sockets:
-    nobody = cast(Any, _Nobody())
+    nobody: Any = _Nobody()
     return Sockets(
         store=store,
         exchange=nobody,

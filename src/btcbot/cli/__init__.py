@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "degrade": ("degrade", "Show, clear or override how far anomalies have narrowed trading."),
     "budget": ("budget", "Show the risk budget; measure drawdown anew after a fall."),
     "freeze": ("freeze", "Show or clear the freeze on orders that nobody can explain."),
+    "replacements": ("replacements", "Show orders that make room for others; clear a list that cannot be read."),
     "params": ("params", "Show, or put back, the parameters that stage7-run adapts."),
     "resume": ("resume", "Reopen a bot that halted, after looking at the evidence."),
     "config": ("config", "Show every setting in force and where it came from, secrets masked."),

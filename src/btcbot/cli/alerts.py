@@ -24,6 +24,7 @@ def command(last: int, db: Path | None, env_file: Path | None, *, rules: bool, a
     if rules:
         _rules(as_json=as_json)
         return
+    from btcbot.domain.alerts import page_of
     from btcbot.domain.notes import NoteKind
     from btcbot.services.alerts import read_alert
 
@@ -31,7 +32,10 @@ def command(last: int, db: Path | None, env_file: Path | None, *, rules: bool, a
         notes, total = store.notes(NoteKind.ALERT, last), store.note_count(NoteKind.ALERT)
     alerts = [(note, read_alert(note)) for note in notes]
     if as_json:
-        told = [{"at_ms": note.at_ms, "cycle_id": note.cycle_id, "alert": alert} for note, alert in alerts]
+        told = [
+            {"at_ms": note.at_ms, "cycle_id": note.cycle_id, "alert": alert, "page": page_of(alert.rule)}
+            for note, alert in alerts
+        ]
         output.json_line({"alerts": told, "total": total})
         return
     output.table(
@@ -44,11 +48,13 @@ def command(last: int, db: Path | None, env_file: Path | None, *, rules: bool, a
         ],
         numbers=("measured",),
     )  # fmt: skip
+    for name in dict.fromkeys(one.rule for _, one in alerts):
+        output.line(f"{name}: {page_of(name)}")
 
 
 def _rules(*, as_json: bool) -> None:
     from btcbot.decisions.alert_rules import RULES
-    from btcbot.domain.alerts import REPEAT_AFTER_S
+    from btcbot.domain.alerts import HOW_TO, REPEAT_AFTER_S, page_of
 
     if as_json:
         rules = [
@@ -61,10 +67,12 @@ def _rules(*, as_json: bool) -> None:
                 "comparison": rule.comparison,
                 "threshold": rule.threshold,
                 "window_s": rule.window_s,
+                "hold_s": rule.hold_s,
                 "repeat_after_s": REPEAT_AFTER_S[rule.severity],
                 "trouble": rule.trouble,
                 "meaning": rule.meaning,
                 "todo": rule.todo,
+                "page": page_of(rule.name),
             }
             for rule in RULES
         ]
@@ -75,3 +83,4 @@ def _rules(*, as_json: bool) -> None:
         ("alert", "severity", "condition", "meaning"),
         [(rule.name, rule.severity.value, rule.condition, rule.meaning) for rule in RULES],
     )
+    output.line(f"What to do about each stands in {HOW_TO}#NAME.")

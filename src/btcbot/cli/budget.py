@@ -31,7 +31,11 @@ _SETTINGS: Final = {
 }
 
 
-@click.group(invoke_without_command=True, short_help="Show the risk budget; measure drawdown anew after a fall.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Show the risk budget; measure drawdown anew after a fall.",
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """The risk budget of stage4-run and stage7-run: results, limits, and what they leave of trading.
@@ -114,7 +118,8 @@ def _show(told: dict[str, Any]) -> None:
     results, in_force = told["results"], told["in_force"]
     mode = "no cycle of stage4-run or stage7-run yet"
     if in_force is not None:
-        mode = f"{in_force['mode'].value}, buys at {output.amount(in_force['buy_share'])}"
+        share = in_force["buy_share"]
+        mode = f"{in_force['mode'].value}, buys {'whole' if share == 1 else f'at {output.amount(share)}'}"
         mode += f", since {output.moment(in_force['since_ms'])}"
     facts = [("in force", mode), *(("because", output.clean(why)) for why in (in_force or {}).get("reasons", ()))]
     names = ("equity", "profit", "daily", "peak", "drawdown", "drawdown_pct", "fees_today")
@@ -156,7 +161,8 @@ def _exact(value: Any) -> Any:
 def reset(reason: str, db: Path | None, env_file: Path | None, wait: float, *, as_json: bool) -> None:
     """Measure drawdown from the profit of now on, at the last prices seen.
 
-    What was lost stays in the books and in every report. The loss of the day and all other limits hold as before.
+    It holds for all who look at a fall: the risk budget, the agent's AGENT_MAX_DRAWDOWN_TRY and adaptation. What was
+    lost stays in the books and in every report. The loss of the day and all other limits hold as before.
 
     \b
     Example:  btcbot budget reset --reason "looked at the fall of March; going on with less"

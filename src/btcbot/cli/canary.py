@@ -38,7 +38,9 @@ TTL_SECONDS_MAX: Final = 86_400
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("canary", short_help="Trade one pair with tiny caps, checks before and evidence after.")
+@click.group(
+    "canary", cls=options.Family, short_help="Trade one pair with tiny caps, checks before and evidence after."
+)
 def command() -> None:
     """Trade one pair with tiny caps, checks before and evidence after.
 
@@ -123,7 +125,8 @@ def _leave(canary: Canary) -> None:
     if canary.as_json:
         output.json_line(summary)
     else:
-        output.facts([(name.replace("_", " "), value) for name, value in summary.items()])
+        # On a terminal a name without anything behind it looks like something that got lost.
+        output.facts([(name.replace("_", " "), value) for name, value in summary.items() if value != ""])
     output.leave(status)
 
 
@@ -197,7 +200,11 @@ class Canary:
             raise
         finally:
             self._export(settings)
-        return EXIT_FAILED if self._stopped else status
+        if self._stopped:
+            return EXIT_FAILED
+        if status == EXIT_DONE and self._evidence.cycles < (self._max_cycles if self._is_loop else 1):
+            self._stopped = f"it was told to, after {self._evidence.cycles} of {self._max_cycles} cycles"
+        return status
 
     def summary(self, status: int) -> dict[str, object]:
         """What it came to, in numbers."""
@@ -221,7 +228,10 @@ class Canary:
 
         position = self._notional * POSITION_ORDERS
         per_order = settings.max_notional_per_order_try
+        # Targets of a whole portfolio name pairs that are not traded here.
+        targets = {"PORTFOLIO_TARGETS": f"{self._symbol}:1"} if settings.portfolio_targets.weights else {}
         return {
+            **targets,
             "SYMBOLS": self._symbol,
             "MAX_ORDERS_PER_CYCLE": "1",
             "MAX_OPEN_ORDERS_PER_SYMBOL": "1",

@@ -10,7 +10,9 @@ from btcbot.cli import options, output, reading
 from btcbot.cli.options import Where
 
 
-@click.group(invoke_without_command=True, short_help="List the last cycles, or tell one with every verdict.")
+@click.group(
+    cls=options.Family, invoke_without_command=True, short_help="List the last cycles, or tell one with every verdict."
+)
 @click.option("--limit", type=options.COUNT, default=20, show_default=True, metavar="N", help="The newest N.")
 @options.report
 @click.pass_context

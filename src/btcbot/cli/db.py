@@ -24,6 +24,7 @@ FILLS_COMPARED = 20
 
 
 @click.group(
+    cls=options.Family,
     invoke_without_command=True,
     short_help="Look after the state database: locks, count, migrate, backup, verify, rebind.",
 )

@@ -19,7 +19,11 @@ DEFAULT_SECONDS: Final = 900
 _SHOWN: Final = 10
 
 
-@click.group(invoke_without_command=True, short_help="Show, clear or override how far anomalies have narrowed trading.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Show, clear or override how far anomalies have narrowed trading.",
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """How far anomalies have narrowed trading. Level 0: not at all; 1: smaller buys in fewer pairs; 2: no buys; 3: no
@@ -57,9 +61,12 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
     from btcbot.decisions import degrade
     from btcbot.domain.notes import NoteKind
     from btcbot.services.degrade_record import read_degrade
+    from btcbot.services.freeze_record import is_frozen
 
     kept = read_degrade(store, now_ms)
-    machine, level = kept.machine, degrade.level_in_force(kept.machine, now_ms)
+    # A freeze that was cleared since the last cycle narrows nothing any more.
+    machine = msgspec.structs.replace(kept.machine, is_frozen=kept.machine.is_frozen and is_frozen(store))
+    level = degrade.level_in_force(machine, now_ms)
     override = machine.override if machine.override is not None and not machine.override.is_over(now_ms) else None
     left_ms = degrade.cooldown_left_ms(machine, now_ms, kept.rules) if kept.rules is not None else 0
     overridden = None
@@ -78,6 +85,7 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
             "cooldown_left_s": left_ms // 1000,
             "warnings_in_a_row": machine.warnings_in_a_row,
             "quiet_in_a_row": machine.quiet_in_a_row,
+            "quiet_needed": degrade.quiet_needed(machine, kept.rules) if kept.rules is not None else None,
         },
         "anomalies_now": machine.codes,
         "anomalies": [_told(note, msgspec.json.decode(note.body)) for note in store.notes(NoteKind.ANOMALY, _SHOWN)],
@@ -98,7 +106,7 @@ def _show(told: dict[str, Any]) -> None:
             ("in force", " - ".join(filter(None, (f"level {told['level']}, {told['mode'].value}", told["why"])))),
             ("override", held),
             ("by anomalies", why),
-            ("kept for", f"{by['cooldown_left_s']} s more, then {by['quiet_in_a_row']} quiet cycles so far"),
+            ("kept for", _kept_for(by)),
             ("seen now", ", ".join(told["anomalies_now"]) or "nothing unusual"),
         ]
     )
@@ -132,6 +140,14 @@ def _show(told: dict[str, Any]) -> None:
         ],
         numbers=("from", "to"),
     )
+
+
+def _kept_for(by: dict[str, Any]) -> str:
+    """How long the level that anomalies came to lasts at the least."""
+    if not by["level"]:
+        return "nothing to keep"
+    quiet = f"until {by['quiet_needed']} cycles in a row are quiet ({by['quiet_in_a_row']} so far)"
+    return f"{by['cooldown_left_s']} s more, then {quiet}" if by["cooldown_left_s"] else quiet
 
 
 @command.command(short_help="Back to level 0; what is seen from now on counts.")

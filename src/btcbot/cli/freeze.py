@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from btcbot.adapters.store.sqlite import SqliteStore
 
 
-@click.group(invoke_without_command=True, short_help="Show or clear the freeze on orders that nobody can explain.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Show or clear the freeze on orders that nobody can explain.",
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """The freeze on orders that nobody can explain. While it holds no new order leaves; cancels do.

@@ -10,7 +10,11 @@ from btcbot.cli import options, output, reading
 from btcbot.cli.options import Where
 
 
-@click.group(invoke_without_command=True, short_help="Stop new orders at once: kill on, kill off, kill status.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Stop new orders at once: kill on, kill off, kill status.",
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Stop new orders at once. Cancels still go through; the bot keeps watching and booking.

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from btcbot.domain.ledger import Entry
 
 
-@click.group(invoke_without_command=True, short_help="Show balances and suspense; explain what lies in suspense.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Show balances and suspense; explain what lies in suspense.",
+)
 @click.option(
     "--entries", "limit", type=options.COUNT_OR_NONE, default=0, metavar="N", help="List the newest N entries as well."
 )

@@ -70,6 +70,22 @@ def _said(text: str) -> str:
     return shown
 
 
+class Family(click.Group):
+    """Commands of one kind; a misspelt one is answered with the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in self.commands:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.commands, n=1)
+            hint = f"did you mean «{near[0]}»?" if near else f"say {' or '.join(self.commands)}"
+            raise click.UsageError(f"there is no command «{ctx.command_path} {name}»; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
 def places(command: F) -> F:
     """`--db` and `--env-file`."""
     return _DB(_ENV_FILE(command))

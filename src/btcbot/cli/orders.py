@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 _COLUMNS = ("client order id", "created", "symbol", "side", "price", "quantity", "filled", "status", "reason")
 
 
-@click.group(invoke_without_command=True, short_help="List orders; cancel one, or resolve one that is in doubt.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="List orders; cancel one, or resolve one that is in doubt.",
+)
 @click.option("--open", "which", flag_value="open", help="Only orders that may still trade.")
 @click.option("--all", "which", flag_value="all", help="Every order, however many.")
 @click.option("--limit", type=options.COUNT, default=20, show_default=True, metavar="N", help="The newest N.")

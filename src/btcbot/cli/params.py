@@ -11,7 +11,11 @@ from btcbot.cli.options import Where
 from btcbot.errors import Refused
 
 
-@click.group(invoke_without_command=True, short_help="Show, or put back, the parameters that stage7-run adapts.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Show, or put back, the parameters that stage7-run adapts.",
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Show the parameters that «btcbot stage7-run» changes within their bounds, and put them back to the settings.

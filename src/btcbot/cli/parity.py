@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -44,8 +45,9 @@ def command(a: Path, b: Path, as_json: bool) -> None:
             }
         )
     elif difference is None:
-        decisions = sum(len(cycle.decisions) for cycle in runs[0])
-        output.line(f"{len(runs[0])} cycles, {decisions} decisions: the same ({prints[0][:16]})")
+        kinds = Counter(decision.kind for cycle in runs[0] for decision in cycle.decisions)
+        counted = f"{len(runs[0])} cycles with a report, {kinds['verdict']} verdicts, {kinds['order']} orders"
+        output.line(f"{counted}: the same ({prints[0][:16]})")
     else:
         output.line(f"cycle {difference.cycle}: {difference.what}\n  A: {difference.a}\n  B: {difference.b}")
     output.leave(EXIT_DONE if difference is None else EXIT_FAILED)

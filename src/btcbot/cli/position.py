@@ -13,7 +13,11 @@ from btcbot.cli.options import Where
 _COLUMNS = ("symbol", "quantity", "average cost", "cost", "realised", "fees", "taxes")
 
 
-@click.group(invoke_without_command=True, short_help="Show positions; hand the bot one that was bought elsewhere.")
+@click.group(
+    cls=options.Family,
+    invoke_without_command=True,
+    short_help="Show positions; hand the bot one that was bought elsewhere.",
+)
 @options.report
 @click.pass_context
 def command(context: click.Context, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:

@@ -48,6 +48,9 @@ _OF_A_RUN: Final = frozenset({"writer_lock_not_held", "clock_skew", "self_check_
 _OF_REAL_ORDERS: Final = frozenset(
     {"dry_run", "live_trading_not_set", "acknowledgement_missing", "database_not_live", "database_of_another_key"}
 )
+#: The freeze has a line of its own, with what froze.
+_TOLD_BY_THE_FREEZE: Final = frozenset({"frozen_by_unexplained_orders"})
+_SHOWN_OF_A_FREEZE: Final = 2
 #: Gates that the first run of a new database opens itself.
 _OF_THE_FIRST_RUN: Final = frozenset({"database_not_live", "database_of_another_key"})
 
@@ -145,7 +148,10 @@ def _database(where: Where, database: Path, loaded: LoadedSettings, profile: str
 
 
 def _gates(states: Mapping[str, bool], profile: str, passed_over: frozenset[str]) -> Iterator[Finding]:
-    unasked = _OF_A_RUN | passed_over | (_OF_REAL_ORDERS if profile == DRY_RUN else frozenset())
+    if not states.get("database_not_live", True):
+        # A database that is none for live trading has no key either; with the one mended the other is.
+        passed_over |= {"database_of_another_key"}
+    unasked = _OF_A_RUN | _TOLD_BY_THE_FREEZE | passed_over | (_OF_REAL_ORDERS if profile == DRY_RUN else frozenset())
     for name, is_open in states.items():
         if name in unasked:
             continue
@@ -173,23 +179,34 @@ def _gates_without_a_database(loaded: LoadedSettings, database: Path, profile: s
 
 
 def _freeze(store: SqliteStore) -> Finding:
-    from btcbot.services.freeze_record import is_frozen
+    from btcbot.services.freeze_record import read_freeze
 
-    if is_frozen(store):
-        return Finding(FAIL, "freeze", "off", f"on; {MENDS['frozen_by_unexplained_orders']}")
-    return Finding(PASS, "freeze", "off", "no order is unexplained")
+    frozen = read_freeze(store)
+    if frozen is None:
+        return Finding(PASS, "freeze", "orders", "none is unexplained")
+    shown = [f"{one.kind.value} {one.symbol}: {one.detail}" for one in frozen.orders[:_SHOWN_OF_A_FREEZE]]
+    if len(frozen.orders) > _SHOWN_OF_A_FREEZE:
+        shown.append(f"and {len(frozen.orders) - _SHOWN_OF_A_FREEZE} more")
+    why = f"{len(frozen.orders)} that nobody can explain ({'; '.join(shown)})"
+    return Finding(FAIL, "freeze", "orders", f"{why}; {MENDS['frozen_by_unexplained_orders']}")
 
 
 def _degrade(store: SqliteStore) -> Finding:
-    from btcbot.decisions.degrade import level_in_force
+    """The level that anomalies or an override came to. What a freeze adds to it is the freeze's, which is told above
+    and which no `degrade clear` lifts."""
+    import msgspec
+
+    from btcbot.decisions.degrade import level_in_force, why_in_force
     from btcbot.services.degrade_record import read_degrade
 
     now_ms = reading.now_ms()
-    level = level_in_force(read_degrade(store, now_ms).machine, now_ms)
+    machine = msgspec.structs.replace(read_degrade(store, now_ms).machine, is_frozen=False)
+    level = level_in_force(machine, now_ms)
     if level:
-        mend = "«btcbot degrade status»; wait, or «btcbot degrade clear --reason …»"
-        return Finding(FAIL, "degrade", "level", f"{level}; {mend}")
-    return Finding(PASS, "degrade", "level", "0: nothing is narrowed")
+        why = why_in_force(machine, now_ms)
+        mend = "see «btcbot degrade status»; wait, or «btcbot degrade clear --reason …»"
+        return Finding(FAIL, "degrade", "level", "; ".join(filter(None, (str(level), why, mend))))
+    return Finding(PASS, "degrade", "level", "0: nothing is narrowed by anomalies")
 
 
 def _caps(settings: Settings, profile: str) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def command(run: Path, as_json: bool) -> None:
             }
         )
     else:
-        counted = f"{played.cycles} cycles, {played.decisions} decisions, {played.orders} orders: the same"
+        counted = f"{played.cycles} cycles, {played.decisions} verdicts, {played.orders} orders: the same"
         output.line(counted if difference is None else _told(difference, played.cycles))
         for note in played.notes:
             click.echo(f"btcbot: {output.clean(note)}", err=True)

@@ -95,14 +95,10 @@ def _show(report: Report) -> None:
             ("profiles", ", ".join(report.profiles) or output.NOTHING),
             (f"equity, {quote}", output.amount(result.equity)),
             ("  put in", output.amount(result.put_in)),
-            (
-                "  result",
-                f"{output.amount(result.profit)}: {output.amount(result.realized)} realised, "
-                f"{output.amount(result.unrealized)} unrealised",
-            ),
+            ("  result", _profit(report)),
             ("  of these cycles", output.amount(result.profit_here)),
             ("  on its way", output.amount(result.under_way)),
-            ("books and cycles", "agree to the last digit" if result.identity_holds else "DISAGREE, see below"),
+            ("books and cycles", _agreement(report)),
             ("drawdown", _fall(fall.amount, fall.ratio, fall.high_cycle, fall.low_cycle)),
             ("fees, taxes", f"{output.amount(traded.fees)}, {output.amount(traded.taxes)}"),
             ("slippage", _slippage(traded)),
@@ -125,6 +121,21 @@ def _show(report: Report) -> None:
     _show_traded("by strategy", "strategy", report.strategies)
     _show_periods("days (Istanbul)", "day", report.days)
     _show_periods("weeks (Istanbul)", "week", report.weeks)
+
+
+def _profit(report: Report) -> str:
+    result = report.result
+    if result.profit is None:
+        return f"{output.NOTHING} (no cycle could tell it)"
+    parts = f"{output.amount(result.realized)} realised, {output.amount(result.unrealized)} unrealised"
+    return f"{output.amount(result.profit)}: {parts}"
+
+
+def _agreement(report: Report) -> str:
+    """Where no cycle has told its equity, nothing was compared but positions with the ledger."""
+    if not report.result.identity_holds:
+        return "DISAGREE, see below"
+    return "agree to the last digit" if report.result.profit is not None else "no cycle to compare yet"
 
 
 def _fall(amount: Decimal, ratio: Decimal | None, high: str | None, low: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from btcbot.cli import output
+from btcbot.cli import options, output
 from btcbot.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
-@click.group(short_help="List strategies and their parameters; write the skeleton of a new one.")
+@click.group(cls=options.Family, short_help="List strategies and their parameters; write the skeleton of a new one.")
 def command() -> None:
     """List strategies and their parameters; write the skeleton of a new one.
 

@@ -15,7 +15,7 @@ from btcbot.config.kinds import Kind
 from btcbot.config.secrets import MASK, Secret
 from btcbot.config.settings import SETTING_NAMES, Settings
 
-__all__ = ["SettingDescription", "describe_settings", "description_of", "range_of", "shown"]
+__all__ = ["SettingDescription", "describe_settings", "description_of", "range_of", "shown", "shown_setting"]
 
 
 class SettingDescription(NamedTuple):
@@ -57,6 +57,11 @@ def range_of(name: str) -> str:
             case Lt(lt=limit):
                 high = f"below {limit}"
     return f"{low} {high}".strip()
+
+
+def shown_setting(settings: Settings, name: str) -> str:
+    """The value of the setting `name`, as `shown` writes it."""
+    return shown(getattr(settings, name.lower()))  # its fields are called as the names are, in small letters
 
 
 def shown(value: object) -> str:

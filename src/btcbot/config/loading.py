@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
-from btcbot.config.description import description_of, range_of, shown
+from btcbot.config.description import description_of, range_of, shown_setting
 from btcbot.config.env_file import read_env_file
 from btcbot.config.groups.agent import agent_problems
 from btcbot.config.groups.risk_budget import risk_budget_problems
@@ -70,7 +70,7 @@ class LoadedSettings:
     def rows(self) -> tuple[SettingRow, ...]:
         """Every setting in order, for people; no row holds a secret."""
         return tuple(
-            SettingRow(name, shown(getattr(self.settings, name.lower())), self.origins[name], description_of(name))
+            SettingRow(name, shown_setting(self.settings, name), self.origins[name], description_of(name))
             for name in SETTING_NAMES
         )
 

@@ -157,10 +157,9 @@ def _growth(course: Course, healthy: int, rules: Rules) -> Sequence[_Wish]:
     """More symbols, more turnover, and a step of one parameter back to where it came from."""
     tuning, why = course.tuning, f"{healthy} healthy cycles in a row"
     grown = money.round_down(tuning.turnover_per_cycle_max * (money.ONE + rules.turnover_step), TURNOVER_PLACES)
-    found = [
-        _Wish("universe_size", Decimal(tuning.universe_size) + UNIVERSE_STEP, why),
-        _Wish("turnover_per_cycle_max", grown, why),
-    ]
+    found = [_Wish("turnover_per_cycle_max", grown, why)]
+    if rules.candidates is None or tuning.universe_size < rules.candidates:
+        found.insert(0, _Wish("universe_size", Decimal(tuning.universe_size) + UNIVERSE_STEP, why))
     steps = {
         "orders_per_cycle_max": ORDERS_STEP,
         "order_offset_bps": rules.offset_step_bps,

@@ -207,7 +207,10 @@ def _why_observe(question: AgentQuestion, rules: AgentRules) -> str:
     if len(question.unquoted) > rules.unquoted_max:
         return f"no usable quote of {', '.join(question.unquoted)}"
     if rules.drawdown_max and question.drawdown >= rules.drawdown_max:
-        return f"{plain(question.drawdown)} below the highest result, at most {plain(rules.drawdown_max)}"
+        return (
+            f"{plain(question.drawdown)} TRY below the highest profit, AGENT_MAX_DRAWDOWN_TRY is "
+            f"{plain(rules.drawdown_max)}; or measure from now on: «btcbot budget reset --reason …»"
+        )
     if question.last_order_ms is not None and question.local_ms - question.last_order_ms < rules.cooldown_ms:
         waited = question.local_ms - question.last_order_ms
         return f"{waited} ms since the last order, {rules.cooldown_ms} ms wanted"

@@ -268,9 +268,11 @@ RULES: Final[tuple[AlertRule, ...]] = (
         measure=Measure.RATE_PER_MINUTE,
         comparison=Comparison.ABOVE,
         threshold=5,
-        window_s=300,
+        # After a start each book is compared with REST first, thirty of them in a minute: that alone is no fallback.
+        window_s=60,
+        hold_s=300,
         severity=Severity.MEDIUM,
-        meaning="quotes come from REST because the live feed's books are missing or not trusted",
+        meaning="quotes keep coming from REST because the live feed's books are missing or not trusted",
         todo="nothing while it passes; often, look for the log line «book_not_trusted» and at the network",
     ),
 )

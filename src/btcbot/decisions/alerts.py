@@ -34,8 +34,8 @@ class Told(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """`sampled_at_ms` of the newest sample; `since_ms`: from then on without a gap, None before the first sample.
 
-    `steps` by series: (from, to, increment). `held_since_ms` by rule: since when its gauge has stood there. `told` by
-    trouble. `observed` by series: (when, value); it stays in the process.
+    `steps` by series: (from, to, increment). `held_since_ms` by rule: since when its gauge has stood there, or its
+    condition has held. `told` by trouble. `observed` by series: (when, value); it stays in the process.
     """
 
     sampled_at_ms: int = 0
@@ -64,13 +64,18 @@ def look(
     """The memory with this sample, and the alerts to tell now, the worst first."""
     if memory.since_ms is not None and now_ms < memory.sampled_at_ms:
         memory = Memory(told=memory.told)  # the clock was set back: older times mean nothing any more
-    memory = _with_sample(memory, sample, now_ms, rules)
+    held_before, memory = memory.held_since_ms, _with_sample(memory, sample, now_ms, rules)
+    held = dict(memory.held_since_ms)
     told = {trouble: last for trouble, last in memory.told.items() if last.at_ms <= now_ms}
     alerts: list[Alert] = []
     for rule in sorted(rules, key=lambda rule: -RANK[rule.severity]):
         value = _fires(rule, memory, sample, now_ms)
         if value is None:
             continue
+        if rule.hold_s:
+            held[rule.name] = since_ms = held_before.get(rule.name, now_ms)
+            if now_ms - since_ms < rule.hold_s * 1000:
+                continue
         last = told.get(rule.trouble)
         # A worse one is told at once; a milder one waits out its own pause after the worse one.
         is_no_worse = last is not None and RANK[rule.severity] <= RANK[last.severity]
@@ -88,7 +93,7 @@ def look(
                 todo=rule.todo,
             )
         )
-    return msgspec.structs.replace(memory, told=told), alerts
+    return msgspec.structs.replace(memory, told=told, held_since_ms=held), alerts
 
 
 def _with_sample(memory: Memory, sample: Sample, now_ms: int, rules: Sequence[AlertRule]) -> Memory:

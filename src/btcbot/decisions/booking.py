@@ -121,19 +121,20 @@ def foreign_entry_id(trade_id: str) -> str:
 def _trade_entry(trade: VenueTrade, entry_id: str, kind: EntryKind, counter: Account) -> Entry:
     sign = 1 if trade.side is Side.BUY else -1
     base, value = sign * trade.quantity, sign * trade.value
-    postings = [
-        Posting(Account.VENUE, trade.base, base),
-        Posting(counter, trade.base, -base),
-        Posting(Account.VENUE, trade.quote, -value - trade.fee - trade.tax),
-        Posting(counter, trade.quote, value),
-        Posting(Account.FEE, trade.quote, trade.fee),
-        Posting(Account.TAX, trade.quote, trade.tax),
-    ]
+    base_asset, quote_asset, fee, tax = trade.base, trade.quote, trade.fee, trade.tax
+    postings = (
+        Posting(Account.VENUE, base_asset, base),
+        Posting(counter, base_asset, -base),
+        Posting(Account.VENUE, quote_asset, -value - fee - tax),
+        Posting(counter, quote_asset, value),
+        Posting(Account.FEE, quote_asset, fee),
+        Posting(Account.TAX, quote_asset, tax),
+    )
     return Entry(
         entry_id=entry_id,
         kind=kind,
         at_ms=trade.at_ms,
-        postings=tuple(posting for posting in postings if posting.amount),
+        postings=tuple([posting for posting in postings if posting.amount]),
         memo=f"{trade.side} {money.plain(trade.quantity)} {trade.symbol} at {money.plain(trade.price)}",
     )
 
@@ -187,6 +188,8 @@ def _two_sided(
 
 def differences(books: Mapping[str, Decimal], account: AccountSnapshot) -> Mapping[str, Decimal]:
     """Venue minus books, for each asset of either where they differ."""
+    if books == {asset: balance.total for asset, balance in account.balances.items()}:
+        return {}
     found: dict[str, Decimal] = {}
     for asset in sorted({*books, *account.balances}):
         amount = account.total(asset) - books.get(asset, money.ZERO)

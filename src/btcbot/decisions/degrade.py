@@ -107,6 +107,11 @@ def _cooldown_ms(level: int, rules: DegradeRules) -> int:
     return rules.cooldown_ms * (2 if level == LEVEL_MAX else 1)
 
 
+def quiet_needed(state: DegradeState, rules: DegradeRules) -> int:
+    """So many quiet cycles in a row lead one level down; the last step takes twice as many."""
+    return rules.quiet_cycles * (2 if state.level == 1 else 1)
+
+
 def step(
     state: DegradeState,
     anomalies: Sequence[Anomaly],
@@ -147,8 +152,7 @@ def step(
     if not state.level or not is_quiet or cooldown_left_ms(state, now_ms, rules):
         return msgspec.structs.replace(state, quiet_in_a_row=0)
     quiet = state.quiet_in_a_row + 1
-    needed = rules.quiet_cycles * (2 if state.level == 1 else 1)
-    if quiet < needed:
+    if quiet < quiet_needed(state, rules):
         return msgspec.structs.replace(state, quiet_in_a_row=quiet)
     below = state.level - 1
     why = f"{quiet} quiet cycles at level {state.level}" if below else ""

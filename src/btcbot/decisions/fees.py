@@ -33,12 +33,12 @@ def corrected(rates: FeeRates, fills: Iterable[Fill]) -> FeeRates:
 
     Not rounded up: the venue rounds fee and tax to eight decimals, and that noise must not raise the rate.
     """
-    seen = [
-        money.divide_half_even(fill.fee + fill.tax, value, RATE_PLACES)
-        for fill in fills
-        if (value := fill.price * fill.quantity) >= RATE_SAMPLE_VALUE_MIN
-    ]
-    return msgspec.structs.replace(rates, taker=max([rates.taker, *seen]))
+    highest = rates.taker
+    for fill in fills:
+        value, charge = fill.price * fill.quantity, fill.fee + fill.tax
+        if value >= RATE_SAMPLE_VALUE_MIN:
+            highest = max(highest, money.divide_half_even(charge, value, RATE_PLACES))
+    return rates if highest is rates.taker else msgspec.structs.replace(rates, taker=highest)
 
 
 def hold_amount(side: Side, price: Decimal, leaves_quantity: Decimal, rates: FeeRates) -> Decimal:

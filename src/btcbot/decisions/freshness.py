@@ -15,18 +15,22 @@ from btcbot.domain.reasons import ReasonCode
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     """Trusted quotes by symbol, and for each other wanted symbol why it has none.
 
-    `from_feed` are the symbols whose quote is of the live feed; all others are of REST.
+    `from_feed` are the symbols whose quote is of the live feed; all others are of REST. `ages_ms` tells how old every
+    quote was that was looked at.
     """
 
     quotes: Mapping[str, Quote]
     unusable: Mapping[str, ReasonCode]
     from_feed: frozenset[str] = frozenset()
+    ages_ms: Mapping[str, int] = {}
 
     @property
     def stale_rate(self) -> Decimal:
         """Share of wanted symbols without a usable quote, 0 to 1."""
+        if not self.unusable:
+            return money.ZERO
         wanted = len(self.quotes) + len(self.unusable)
-        return money.divide_half_even(Decimal(len(self.unusable)), Decimal(wanted), 4) if wanted else money.ZERO
+        return money.divide_half_even(Decimal(len(self.unusable)), Decimal(wanted), 4)
 
 
 def quote_age_ms(quote: Quote, now_ms: int, venue_time_ms: int) -> int:
@@ -40,12 +44,17 @@ def judge(
     """Split the wanted symbols into those with a fresh, sane quote and those without."""
     usable: dict[str, Quote] = {}
     unusable: dict[str, ReasonCode] = {}
+    ages_ms: dict[str, int] = {}
     for symbol in wanted:
         quote = quotes.get(symbol)
-        if quote is None or quote_age_ms(quote, now_ms, venue_time_ms) > quote_age_ms_max:
+        if quote is None:
+            unusable[symbol] = ReasonCode.STALE_QUOTE
+            continue
+        ages_ms[symbol] = age_ms = quote_age_ms(quote, now_ms, venue_time_ms)
+        if age_ms > quote_age_ms_max:
             unusable[symbol] = ReasonCode.STALE_QUOTE
         elif not quote.is_sane:
             unusable[symbol] = ReasonCode.CROSSED_QUOTE
         else:
             usable[symbol] = quote
-    return MarketView(quotes=usable, unusable=unusable)
+    return MarketView(quotes=usable, unusable=unusable, ages_ms=ages_ms)

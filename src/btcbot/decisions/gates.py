@@ -46,6 +46,13 @@ class Closed(msgspec.Struct, frozen=True):
     reasons: tuple[ReasonCode, ...]
 
 
+class Leave(msgspec.Struct, frozen=True):
+    """What follows from one look at the gates: the world that a write goes to, and what bars each kind of write."""
+
+    scope: PermitScope
+    closed: Mapping[WriteKind, tuple[ReasonCode, ...]]
+
+
 #: Brakes that stop new orders but let cancels through: taking an order out of the market only lowers the risk.
 _SUBMIT_ONLY: Final = frozenset(
     {
@@ -137,12 +144,22 @@ def _barring(closed: Sequence[ReasonCode], kind: WriteKind) -> tuple[ReasonCode,
     return tuple(code for code in closed if code not in _SUBMIT_ONLY)
 
 
-def decide(facts: GateFacts, kind: WriteKind, client_order_id: str, monotonic_ms: int) -> Permit | Closed:
-    """Leave for one write, or the closed gates. The only maker of permits."""
+def leave(facts: GateFacts) -> Leave:
+    """What the gates let through as they stand; equal facts give equal leave."""
     if facts.dry_run:
-        scope, closed = PermitScope.SIMULATION, _barring(_brakes(facts), kind)
-    else:
-        scope, closed = PermitScope.VENUE, closed_gates(facts, kind)
+        brakes = _brakes(facts)
+        return Leave(PermitScope.SIMULATION, {kind: _barring(brakes, kind) for kind in WriteKind})
+    return Leave(PermitScope.VENUE, {kind: closed_gates(facts, kind) for kind in WriteKind})
+
+
+def decide(facts: GateFacts, kind: WriteKind, client_order_id: str, monotonic_ms: int) -> Permit | Closed:
+    """A permit for one write, or the closed gates."""
+    return permit(leave(facts), kind, client_order_id, monotonic_ms)
+
+
+def permit(given: Leave, kind: WriteKind, client_order_id: str, monotonic_ms: int) -> Permit | Closed:
+    """The same from what was worked out before. The only maker of permits."""
+    closed = given.closed[kind]
     if closed:
         return Closed(closed)
-    return Permit(kind=kind, scope=scope, client_order_id=client_order_id, issued_at_ms=monotonic_ms)
+    return Permit(kind=kind, scope=given.scope, client_order_id=client_order_id, issued_at_ms=monotonic_ms)

@@ -25,7 +25,6 @@ from btcbot.domain.intents import Side
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position, after_fill
 
-_HALF: Final = Decimal("0.5")
 #: Decimals of a share that is told in percent.
 PERCENT_PLACES: Final = 4
 
@@ -76,7 +75,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 def decision_price(order: Order | None, cycle: CycleReport | None) -> Decimal | None:
     """The mid of the quote that the order's cycle decided on; None where that is not on record."""
     quote = cycle.quotes.get(order.symbol) if order is not None and cycle is not None else None
-    return None if quote is None else (quote[0] + quote[1]) * _HALF
+    return None if quote is None else (quote[0] + quote[1]) * money.HALF
 
 
 def slippage_of(fill: Fill, price: Decimal) -> Decimal:

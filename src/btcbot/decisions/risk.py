@@ -54,9 +54,11 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     notional: Decimal = money.ZERO
 
     def plus(self, allowed: Sequence[Allowed]) -> Spent:
+        if not allowed:
+            return self
         return Spent(
             orders=self.orders + len(allowed),
-            notional=self.notional + money.total(one.intent.value for one in allowed),
+            notional=self.notional + money.total([one.intent.value for one in allowed]),
         )
 
 
@@ -110,11 +112,14 @@ class _Budget:
         self.open_count: dict[str, int] = {}
         self.open_buys: dict[str, Decimal] = {}
         self.open_sells: dict[str, Decimal] = {}
+        #: Symbols with an order in doubt, and the client order ids of such orders.
         self.in_doubt: set[str] = set()
+        self.doubtful: set[str] = set()
         for order in facts.open_orders:
             self.open_count[order.symbol] = self.open_count.get(order.symbol, 0) + 1
             if order.is_in_doubt:
                 self.in_doubt.add(order.symbol)
+                self.doubtful.add(order.client_order_id)
             if order.side is Side.BUY:
                 self._count_buy(
                     order.symbol, hold_amount(Side.BUY, order.price, order.leaves_quantity, facts.fee_rates)
@@ -124,15 +129,14 @@ class _Budget:
 
     def free_of(self, asset: str) -> Decimal:
         """The venue's free balance less the holds that the venue may not have locked yet (orders in doubt)."""
-        if asset not in self.free:
-            doubtful = {order.client_order_id for order in self.facts.open_orders if order.is_in_doubt}
-            held = money.total(
-                hold.amount
-                for hold in self.facts.holds.values()
-                if hold.asset == asset and hold.client_order_id in doubtful
-            )
-            self.free[asset] = max(self.facts.account.free(asset) - held, money.ZERO)
-        return self.free[asset]
+        free = self.free.get(asset)
+        if free is None:
+            free = self.facts.account.free(asset)
+            if self.doubtful:
+                held = [hold for hold in self.facts.holds.values() if hold.client_order_id in self.doubtful]
+                free -= money.total(hold.amount for hold in held if hold.asset == asset)
+            self.free[asset] = free = max(free, money.ZERO)
+        return free
 
     def invested(self, symbol: str) -> Decimal:
         """Position at the higher of cost and market, plus what open buys may add: with their fee, as cost will be."""
@@ -144,7 +148,8 @@ class _Budget:
         return value + self.open_buys.get(symbol, money.ZERO)
 
     def exposure(self) -> Decimal:
-        return money.total(self.invested(symbol) for symbol in {*self.facts.positions, *self.open_buys})
+        held = [symbol for symbol, position in self.facts.positions.items() if position.quantity]
+        return money.total(map(self.invested, {*held, *self.open_buys}))
 
     def sellable(self, instrument: Instrument) -> Decimal:
         """Inventory that is ours, not already on sale, and free at the venue (I14)."""
@@ -216,9 +221,10 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
         return refuse(ReasonCode.NON_POSITIVE, f"{plain(intent.quantity)} at {plain(intent.price)} rounds to nothing")
     notes: list[str] = []
 
-    away = abs(price - quote.mid)
-    if away * 10_000 > limits.price_collar_bps * quote.mid:
-        away_bps = money.divide_half_even(away * 10_000, quote.mid, 4)
+    mid = quote.mid
+    away = abs(price - mid)
+    if away * 10_000 > limits.price_collar_bps * mid:
+        away_bps = money.divide_half_even(away * 10_000, mid, 4)
         return refuse(
             ReasonCode.PRICE_COLLAR, f"{plain(away_bps)} bps from the mid, at most {plain(limits.price_collar_bps)}"
         )

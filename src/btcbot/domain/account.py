@@ -39,7 +39,8 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         return balance.locked if balance else money.ZERO
 
     def total(self, asset: str) -> Decimal:
-        return self.free(asset) + self.locked(asset)
+        balance = self.balances.get(asset)
+        return balance.total if balance else money.ZERO
 
     def with_held(self, holds: Iterable[Hold]) -> AccountSnapshot:
         """As the venue will show it once it has locked these holds too; never below zero free."""

@@ -41,7 +41,8 @@ class Range(msgspec.Struct, frozen=True):
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """From settings. `bounds` has a range for each of `TUNED`. Numbers of cycles are 1 to `WINDOW`, except
-    `quiet_cycles`, for which a direction that was rolled back is left alone."""
+    `quiet_cycles`, for which a direction that was rolled back is left alone. `candidates`: so many symbols can be
+    chosen at all, and the universe does not grow beyond; None: nobody knows."""
 
     bounds: Mapping[str, Range]
     drawdown_ratio_max: Decimal
@@ -56,6 +57,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     spread_step_bps: Decimal = Decimal(10)
     volume_step: Decimal = Decimal(100)
     turnover_step: Decimal = Decimal("0.05")
+    candidates: int | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

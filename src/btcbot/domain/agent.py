@@ -65,7 +65,8 @@ class AgentQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a policy may look at. Amounts in the quote asset; times in Unix ms, `local_ms` by our own clock.
 
     `brakes` names the brakes that are on, `unquoted` watched symbols without a usable quote, `drawdown` is the fall of
-    realised plus unrealised profit from its highest, zero or more; `last_order_ms` our clock's time of the last order.
+    realised plus unrealised profit from its highest as the risk budget measures it, zero or more; `last_order_ms` our
+    clock's time of the last order.
     """
 
     cycle_id: str

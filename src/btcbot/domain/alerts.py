@@ -33,6 +33,15 @@ REPEAT_AFTER_S: Final[Mapping[Severity, int]] = {
 }
 
 
+#: Where each rule has a heading of its own: what it means, where to look, what to do.
+HOW_TO: Final = "docs/how-to/woken-at-night.md"
+
+
+def page_of(rule: str) -> str:
+    """The place in the documentation that tells about the rule of this name."""
+    return f"{HOW_TO}#{rule}"
+
+
 class Measure(StrEnum):
     """What of a metric is held against the threshold."""
 
@@ -83,7 +92,9 @@ class Series(msgspec.Struct, frozen=True):
 class AlertRule(msgspec.Struct, frozen=True, kw_only=True):
     """`window_s` in seconds. Rules of one `trouble` tell of the same thing: within its pause only a worse one is told.
 
-    `meaning` and `todo` are for whoever is woken.
+    `hold_s`: what is measured within the window has to be as the rule says for so long without a break, so that what
+    every start does for a while is no alert; a `value` stands for its whole window anyway. `meaning` and `todo` are for
+    whoever is woken.
     """
 
     name: str
@@ -96,12 +107,14 @@ class AlertRule(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     meaning: str
     todo: str
+    hold_s: int = 0
 
     @property
     def condition(self) -> str:
         """In words: `p95 of btcbot_cycle_seconds > 2.5 within 600 s`."""
         span = "for" if self.measure is Measure.VALUE else "within"
         when = f" {span} {self.window_s} s" if self.window_s else ""
+        when += f", for {self.hold_s} s" if self.hold_s else ""
         return f"{self.measure.value} of {self.series.key} {self.comparison.value} {self.threshold:g}{when}"
 
 

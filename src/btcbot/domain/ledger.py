@@ -63,9 +63,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """I4: every entry sums to zero for each asset."""
         sums: dict[str, Decimal] = {}
         for posting in self.postings:
-            sums[posting.asset] = sums.get(posting.asset, money.ZERO) + posting.amount
-        crooked = {asset: money.plain(amount) for asset, amount in sums.items() if amount}
-        if crooked or not self.postings:
+            asset = posting.asset
+            sums[asset] = sums[asset] + posting.amount if asset in sums else posting.amount
+        if any(sums.values()) or not sums:
+            crooked = {asset: money.plain(amount) for asset, amount in sums.items() if amount}
             raise InvariantBroken("I4_ENTRY_BALANCE", f"entry {self.entry_id} does not sum to zero: {crooked}")
 
     def moved(self, account: Account, asset: str) -> Decimal:

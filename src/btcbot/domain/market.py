@@ -31,7 +31,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def mid(self) -> Decimal:
         """Exact: half of a decimal always ends."""
-        return (self.bid + self.ask) * Decimal("0.5")
+        return (self.bid + self.ask) * money.HALF
 
     @property
     def spread_bps(self) -> Decimal:

@@ -46,6 +46,7 @@ arm()
 
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
+HALF: Final = Decimal("0.5")
 BPS: Final = Decimal("0.0001")
 
 
@@ -57,22 +58,22 @@ def unit(places: int) -> Decimal:
 
 def round_down(value: Decimal, places: int) -> Decimal:
     """Towards zero: never more than we have."""
-    return value.quantize(unit(places), rounding=ROUND_DOWN, context=_ROUNDING)
+    return value.quantize(unit(places), ROUND_DOWN, _ROUNDING)
 
 
 def round_up(value: Decimal, places: int) -> Decimal:
     """Towards plus infinity: never less than is needed."""
-    return value.quantize(unit(places), rounding=ROUND_CEILING, context=_ROUNDING)
+    return value.quantize(unit(places), ROUND_CEILING, _ROUNDING)
 
 
 def round_floor(value: Decimal, places: int) -> Decimal:
     """Towards minus infinity."""
-    return value.quantize(unit(places), rounding=ROUND_FLOOR, context=_ROUNDING)
+    return value.quantize(unit(places), ROUND_FLOOR, _ROUNDING)
 
 
 def round_half_up(value: Decimal, places: int) -> Decimal:
     """The venue's own rounding of fees and taxes."""
-    return value.quantize(unit(places), rounding=ROUND_HALF_UP, context=_ROUNDING)
+    return value.quantize(unit(places), ROUND_HALF_UP, _ROUNDING)
 
 
 def divide_down(numerator: Decimal, denominator: Decimal, places: int) -> Decimal:
@@ -87,7 +88,7 @@ def divide_up(numerator: Decimal, denominator: Decimal, places: int) -> Decimal:
 
 def divide_half_even(numerator: Decimal, denominator: Decimal, places: int) -> Decimal:
     """Quotient, rounded to the nearest at `places`, a tie to the even digit: for shares, averages and ratios."""
-    return _STICKY.divide(numerator, denominator).quantize(unit(places), rounding=ROUND_HALF_EVEN, context=_ROUNDING)
+    return _STICKY.divide(numerator, denominator).quantize(unit(places), ROUND_HALF_EVEN, _ROUNDING)
 
 
 def total(values: Iterable[Decimal]) -> Decimal:

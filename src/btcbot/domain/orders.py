@@ -175,15 +175,28 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.status in IN_DOUBT
 
 
-def apply(order: Order, event: OrderEvent, at_ms: int, *, reason: str | None = None) -> Order:
-    """The order after `event`, or InvariantBroken where the table has no such step (I9)."""
+def apply(
+    order: Order,
+    event: OrderEvent,
+    at_ms: int,
+    *,
+    reason: str | None = None,
+    filled_quantity: Decimal | None = None,
+    venue_order_id: str | None = None,
+) -> Order:
+    """The order after `event`, or InvariantBroken where the table has no such step (I9). What is not given stays."""
     status = TRANSITIONS[order.status].get(event)
     if status is None:
         raise InvariantBroken(
             "I9_ORDER_LIFE_CYCLE", f"{event} cannot happen to order {order.client_order_id}, which is {order.status}"
         )
     return msgspec.structs.replace(
-        order, status=status, updated_at_ms=at_ms, reason=reason if reason is not None else order.reason
+        order,
+        status=status,
+        updated_at_ms=at_ms,
+        reason=order.reason if reason is None else reason,
+        filled_quantity=order.filled_quantity if filled_quantity is None else filled_quantity,
+        venue_order_id=order.venue_order_id if venue_order_id is None else venue_order_id,
     )
 
 
@@ -197,7 +210,7 @@ def apply_fill(order: Order, quantity: Decimal, at_ms: int) -> Order:
             f"filled and is told a fill of {money.plain(quantity)}",
         )
     event = OrderEvent.FILL_REST if filled == order.quantity else OrderEvent.FILL_PART
-    return msgspec.structs.replace(apply(order, event, at_ms), filled_quantity=filled)
+    return apply(order, event, at_ms, filled_quantity=filled)
 
 
 def is_ours(client_order_id: str | None) -> bool:

@@ -139,4 +139,6 @@ def read(text: str | None) -> Sequence[Replacement]:
     try:
         return msgspec.json.decode(text, type=tuple[Replacement, ...])
     except msgspec.MsgspecError as error:
-        raise InvariantBroken("I20_REPLACEMENTS", f"the open replacements cannot be read: {error}") from error
+        raise InvariantBroken(
+            "I20_REPLACEMENTS", f"the open replacements cannot be read ({error}); «btcbot replacements status»"
+        ) from error

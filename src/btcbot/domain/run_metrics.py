@@ -55,10 +55,11 @@ class RunMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused` wishes were refused for good by a shaper or by risk, `deferred` ones only for this cycle; `venue_refused`
     orders were sent, and the venue said no. `equity` and all profit are None while a held symbol has never shown a
-    price, or where the cycle did not come so far. `peak_pnl` is the highest net profit so far; `drawdown` how far it
-    has fallen from there, and `drawdown_ratio` that as a share of what the equity would be at the peak: money that is
-    paid in or taken out moves neither. `turnover` is what this cycle's fills traded, `fills_before` how many fills had
-    been counted when it began. `inputs_sha256` is of what the decision stood on, without ids and our own clock.
+    price, or where the cycle did not come so far. `peak_pnl` is the highest net profit since the first cycle or the
+    last `budget reset`; `drawdown` how far it has fallen from there, and `drawdown_ratio` that as a share of what the
+    equity would be at the peak: money that is paid in or taken out moves neither. `turnover` is what this cycle's fills
+    traded, `fills_before` how many fills had been counted when it began. `inputs_sha256` is of what the decision stood
+    on, without ids and our own clock.
     """
 
     cycle_id: str

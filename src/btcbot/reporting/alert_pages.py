@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from btcbot.decisions.alert_rules import RULES
-from btcbot.domain.alerts import REPEAT_AFTER_S, AlertRule, Comparison, Measure
+from btcbot.domain.alerts import REPEAT_AFTER_S, AlertRule, Comparison, Measure, page_of
 
 _HEAD: Final = """# Alerts
 
@@ -25,11 +25,12 @@ its severity ({pauses}), at once when it got worse.
 
 The same rules for Prometheus stand in `deploy/prometheus/btcbot.rules.yml`, so that somebody is told when the bot
 itself is gone. Metrics are turned on with `OBSERVABILITY_ENABLED=true` and
-`OBSERVABILITY_METRICS_EXPORTER=prometheus`. What to do in general stands in
-[Woken at night](../how-to/woken-at-night.md).
+`OBSERVABILITY_METRICS_EXPORTER=prometheus`. Each name leads to its heading in
+[Woken at night](../how-to/woken-at-night.md), which tells where to look.
 
 A `value` has to stand for the whole window. `delta` is the growth of a counter within the window, `p95` what 95 of 100
-observations stay below, `count` the number of observations.
+observations stay below, `count` the number of observations. Where a time is named after the window, the condition has
+to hold for so long without a break.
 
 | alert | severity | condition | meaning | what to do |
 | --- | --- | --- | --- | --- |
@@ -45,12 +46,14 @@ groups:
 def alerts_page() -> str:
     """`docs/reference/alerts.md` as text."""
     pauses = ", ".join(f"{severity.value} {seconds} s" for severity, seconds in REPEAT_AFTER_S.items())
-    lines = [
-        f"| `{rule.name}` | {rule.severity.value} | `{rule.condition.replace('|', chr(92) + '|')}` | {rule.meaning} "
-        f"| {rule.todo} |\n"
-        for rule in RULES
-    ]
-    return _HEAD.format(pauses=pauses) + "".join(lines)
+    return _HEAD.format(pauses=pauses) + "".join(map(_row, RULES))
+
+
+def _row(rule: AlertRule) -> str:
+    page = page_of(rule.name).removeprefix("docs/")
+    condition = rule.condition.replace("|", "\\|")
+    cells = (f"[`{rule.name}`](../{page})", rule.severity.value, f"`{condition}`", rule.meaning, rule.todo)
+    return f"| {' | '.join(cells)} |\n"
 
 
 def prometheus_rules() -> str:
@@ -60,7 +63,8 @@ def prometheus_rules() -> str:
 
 def _prometheus_rule(rule: AlertRule) -> str:
     lines = [f"- alert: btcbot_{rule.name}", f"  expr: {_text(expression(rule))}"]
-    hold_s = rule.window_s if rule.measure is Measure.VALUE else _SILENCE_S if _tells_silence(rule) else 0
+    hold_s = rule.window_s if rule.measure is Measure.VALUE else rule.hold_s
+    hold_s = hold_s or (_SILENCE_S if _tells_silence(rule) else 0)
     if hold_s:
         lines.append(f"  for: {hold_s}s")
     lines += [
@@ -70,6 +74,7 @@ def _prometheus_rule(rule: AlertRule) -> str:
         f"    summary: {_text(rule.meaning)}",
         f"    description: {_text(rule.todo)}",
         f"    condition: {_text(rule.condition)}",
+        f"    runbook: {_text(page_of(rule.name))}",
     ]
     return "".join(f"      {line}\n" for line in lines)
 

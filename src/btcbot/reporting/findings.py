@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import chain, pairwise
 
 import msgspec
 
@@ -32,10 +33,12 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{self.code.value}: {self.where}: {self.what}"
 
 
-def of_cycles(cycles: Sequence[CycleReport]) -> Iterator[Finding]:
+def of_cycles(cycles: Iterable[CycleReport]) -> Iterator[Finding]:
     """`cycles` oldest first."""
+    older: CycleReport | None = None
     before: CycleReport | None = None
-    for cycle in cycles:
+    for cycle, after in pairwise(chain(cycles, (None,))):
+        assert cycle is not None, "only the last one is followed by nothing"
         where = f"cycle {cycle.cycle_id or cycle.number}"
         missing = [name for name in ("cycle_id", "mode", "profile") if not getattr(cycle, name)]
         if cycle.outcome is CycleOutcome.COMPLETED and not cycle.gates:
@@ -51,11 +54,27 @@ def of_cycles(cycles: Sequence[CycleReport]) -> Iterator[Finding]:
                 Code.ORDER,
                 where,
                 f"it began {before.started_at_ms - cycle.started_at_ms} ms before cycle {before.cycle_id}, which is "
-                "older: the clock was set back, or a row was altered",
+                f"older; {_why_earlier(older, before, cycle, after)}",
             )
         if before is not None and cycle.number <= before.number:
             yield Finding(Code.ORDER, where, f"its number {cycle.number} follows {before.number}")
-        before = cycle
+        older, before = before, cycle
+
+
+def _why_earlier(older: CycleReport | None, before: CycleReport, cycle: CycleReport, after: CycleReport | None) -> str:
+    """A clock that was set back takes all later cycles along; a row that was altered stands alone among the others."""
+    if after is None:
+        return "the clock was set back, or a row was altered: the next cycle will tell"
+    if after.started_at_ms >= before.started_at_ms:
+        return f"cycle {after.cycle_id} goes on as before: this row was altered, or the clock was wrong in it alone"
+    if after.started_at_ms < cycle.started_at_ms:
+        return "and so does the one after it: the clock was set back more than once, or rows were altered"
+    if older is not None and older.started_at_ms <= cycle.started_at_ms:
+        return (
+            f"the clock was set back, or cycle {before.cycle_id} stands alone ahead of the others: its row was "
+            "altered, or the clock was wrong in it alone"
+        )
+    return "those after it go on from there: the clock was set back, which is no fault of the books"
 
 
 def of_fills(fills: Sequence[Fill]) -> Iterator[Finding]:

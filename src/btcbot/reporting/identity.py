@@ -6,10 +6,15 @@ Checked to the last digit for each cycle that knew its equity. A cycle reads the
 other, so two differences are no error as long as something on record explains them exactly: money that has moved and is
 booked a little later (a flow of the near future, or a difference that is being watched), and own trades of this very
 moment, which one of the two already showed and the other did not.
+
+First the plain case is tried, however many trades there were: the balance is that of one moment, with every trade of
+the account until then, and the books hold the first so many trades in the order of booking. Then a few movements are
+searched for any choice among them that comes to the difference: what the lists of a venue in trouble can leave.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate, combinations
@@ -19,6 +24,7 @@ import msgspec
 
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleReport
+from btcbot.domain.ledger import EntryKind
 from btcbot.reporting.findings import Code, Finding
 from btcbot.reporting.folding import Booked, Flow
 
@@ -32,6 +38,12 @@ AHEAD_COUNTS: Final = 4
 PENDING_SEARCHED: Final = 10
 LATE_SEARCHED: Final = 4
 TRADES_SEARCHED: Final = 16
+
+
+#: Moments and bookings around a cycle that are tried for the plain case, on either side.
+MOMENTS_TRIED: Final = 40
+#: Movements that are no trades: so many of the nearest may or may not be in the balance of a moment.
+TRANSFERS_TRIED: Final = 8
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -58,6 +70,7 @@ def follow(
     """
     trades = [one for one in booked if one.fill is not None]
     money_in = _MoneyIn(flows, cycles[0].started_at_ms if cycles else 0)
+    moments = _Moments(trades, flows)
     points: list[Point] = []
     findings: list[Finding] = []
     broken_by, latest_ms = money.ZERO, 0
@@ -70,7 +83,9 @@ def follow(
         under_way = money.ZERO
         if not money_in.takes(put_in, cycle.ended_at_ms):
             under_way = put_in - money_in.total
-            if not money_in.explains(under_way, cycle, _near(trades, cycle, latest_ms), watched):
+            if not moments.explain(put_in, cycle, watched) and not money_in.explains(
+                under_way, cycle, _near(trades, cycle, latest_ms), watched
+            ):
                 findings.append(
                     Finding(
                         Code.IDENTITY,
@@ -133,6 +148,47 @@ class _MoneyIn:
                 if any(left - one in others for one in ones):
                     return True
         return False
+
+
+class _Moments:
+    """The account as the venue had it at any one moment, and our trades as the books had them after any booking."""
+
+    def __init__(self, trades: Sequence[Booked], flows: Sequence[Flow]) -> None:
+        """`trades` in the order of booking. Trades of other hands are the venue's as much as ours are."""
+        foreign = [(flow.at_ms, flow.amount) for flow in flows if flow.kind == EntryKind.FOREIGN.value]
+        shown = sorted([*((one.at_ms, one.cash) for one in trades), *foreign], key=lambda move: move[0])
+        self._shown_ms = [at_ms for at_ms, _ in shown]
+        self._shown = [*accumulate((amount for _, amount in shown), initial=money.ZERO)]
+        self._own_ms = sorted(one.at_ms for one in trades)
+        self._booked = [*accumulate((one.cash for one in trades), initial=money.ZERO)]
+        self._others = sorted(
+            (flow for flow in flows if flow.kind != EntryKind.FOREIGN.value), key=lambda flow: flow.at_ms
+        )
+
+    def explain(self, put_in: Decimal, cycle: CycleReport, watched: Decimal) -> bool:
+        """Whether `put_in` is the balance of some moment beside the books after some booking, both near the cycle."""
+        shown = _around(self._shown, bisect_right(self._shown_ms, cycle.started_at_ms))
+        booked = _around(self._booked, bisect_right(self._own_ms, cycle.started_at_ms))
+        off = {there - here for there in shown for here in booked}
+        near = [one for one in self._others if abs(one.at_ms - cycle.started_at_ms) <= AROUND_MS]
+        near = [one for one in near if one.kind != EntryKind.OPENING.value]
+        near = sorted(near, key=lambda one: abs(one.at_ms - cycle.started_at_ms))[:TRANSFERS_TRIED]
+        open_ids = {one.entry_id for one in near}
+        certain = money.total(
+            one.amount
+            for one in self._others
+            if one.entry_id not in open_ids and (one.at_ms <= cycle.ended_at_ms or one.kind == EntryKind.OPENING.value)
+        )
+        left = put_in - certain
+        return any(
+            left - moved - more in off
+            for moved in _sums([one.amount for one in near])
+            for more in {money.ZERO, watched}
+        )
+
+
+def _around(sums: Sequence[Decimal], at: int) -> Sequence[Decimal]:
+    return sums[max(at - MOMENTS_TRIED, 0) : at + MOMENTS_TRIED + 1]
 
 
 def _near(trades: Sequence[Booked], cycle: CycleReport, latest_ms: int) -> Sequence[Booked]:

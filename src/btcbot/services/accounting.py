@@ -39,6 +39,8 @@ FEE_SAMPLES: Final = 200
 SEEN_TRADES_MAX: Final = 20_000
 #: No zone changes its day but at a quarter of an hour.
 QUARTER_MS: Final = 900_000
+_NO_ASSETS: Final[frozenset[str]] = frozenset()
+_IN_DOUBT: Final = tuple(IN_DOUBT)
 
 
 class PnL(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,22 +115,19 @@ class AccountingService:
         asked_at_ms = self._exchange.venue_time_ms()
         cursor_ms = int(self._store.value(values.TRADES_CURSOR_MS) or opening_at_ms)
         trades = self._exchange.trades(max(opening_at_ms, cursor_ms - TRADES_LOOKBACK_MS))
-        booked = self.book_trades(trade for trade in trades if trade.at_ms >= opening_at_ms)
-        moving = frozenset(
-            asset
-            for trade in trades
-            if trade.at_ms >= asked_at_ms - booking.READ_MARGIN_MS
-            for asset in (trade.base, trade.quote)
-        )
+        if not trades:
+            return 0, asked_at_ms, _NO_ASSETS
+        booked = self.book_trades([trade for trade in trades if trade.at_ms >= opening_at_ms])
+        late = [trade for trade in trades if trade.at_ms >= asked_at_ms - booking.READ_MARGIN_MS]
+        moving = frozenset(asset for trade in late for asset in (trade.base, trade.quote)) if late else _NO_ASSETS
         return booked, asked_at_ms, moving
 
     def book_trades(self, trades: Iterable[VenueTrade]) -> int:
         """Book each trade that is not booked yet, oldest first; the number of new fills of our own."""
-        booked = 0
-        for trade in sorted(trades, key=lambda trade: (trade.at_ms, trade.trade_id)):
-            if trade.trade_id not in self._seen:
-                booked += self._book(trade)
-        return booked
+        fresh = [trade for trade in trades if trade.trade_id not in self._seen]
+        if len(fresh) > 1:
+            fresh.sort(key=lambda trade: (trade.at_ms, trade.trade_id))
+        return sum(map(self._book, fresh))
 
     def _book(self, trade: VenueTrade) -> int:
         if self._store.has_fill(trade.trade_id) or self._store.has_entry(booking.foreign_entry_id(trade.trade_id)):
@@ -164,12 +163,12 @@ class AccountingService:
             trade_id=trade.trade_id,
             client_order_id=order.client_order_id,
             symbol=trade.symbol,
-            side=trade.side.value,
+            side=trade.side,
             price=money.plain(trade.price),
             quantity=money.plain(trade.quantity),
             fee=money.plain(trade.fee),
             tax=money.plain(trade.tax),
-            status=done.order.status.value,
+            status=done.order.status,
         )
         return 1
 
@@ -179,7 +178,7 @@ class AccountingService:
         In the trade's own transaction: a crash before the next comparison must not bring the old one back.
         """
         stored = self._store.discrepancies()
-        others = [each for each in stored if each.asset not in {trade.base, trade.quote}]
+        others = [each for each in stored if each.asset not in (trade.base, trade.quote)]
         if len(others) < len(stored):
             tx.put_discrepancies(others)
 
@@ -226,6 +225,10 @@ class AccountingService:
         found = booking.differences(self._store.account_balances(Account.VENUE), account)
         stored = self._store.discrepancies()
         suspense = self._suspense()
+        if not found and not stored and not suspense:
+            self._differing_since_ms = {}
+            self._follow_suspense(suspense)
+            return ()
         outcome = booking.Reconciliation(entries=[], discrepancies=[], unexplained=())
         if found or suspense:
             busy = moving | self._busy_assets(unsettled_symbols, instruments)
@@ -255,7 +258,7 @@ class AccountingService:
         return outcome.unexplained
 
     def _busy_assets(self, unsettled_symbols: frozenset[str], instruments: Mapping[str, Instrument]) -> frozenset[str]:
-        symbols = unsettled_symbols | {order.symbol for order in self._store.orders(tuple(IN_DOUBT))}
+        symbols = unsettled_symbols | {order.symbol for order in self._store.orders(_IN_DOUBT)}
         listed = (instruments[symbol] for symbol in symbols if symbol in instruments)
         return frozenset(asset for instrument in listed for asset in (instrument.base, instrument.quote))
 
@@ -293,20 +296,28 @@ class AccountingService:
 
     def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot, venue_now_ms: int) -> PnL:
         """Positions at the last bid seen. The first whole result of a day (Istanbul) is where its loss counts from."""
-        self._marks.update({symbol: quote.bid for symbol, quote in quotes.items()})
-        positions = self._store.positions()
-        held = [position for position in positions.values() if position.quantity]
-        marked = [position for position in held if position.symbol in self._marks]
-        realized = money.total(position.realized_pnl for position in positions.values())
-        unrealized = money.total(position.unrealized_pnl(self._marks[position.symbol]) for position in marked)
+        marks = self._marks
+        for symbol, quote in quotes.items():
+            marks[symbol] = quote.bid
+        realized = cost = worth = money.ZERO
+        is_whole = True
+        for symbol, position in self._store.positions().items():
+            quantity = position.quantity
+            self._metrics.gauge("btcbot_position_quantity", quantity, symbol=symbol)
+            realized += position.realized_pnl
+            if not quantity:
+                continue
+            mark = marks.get(symbol)
+            if mark is None:
+                is_whole = False
+            else:
+                cost += position.cost
+                worth += quantity * mark
+        unrealized = worth - cost
         day = self._day(venue_now_ms)
-        is_whole = len(marked) == len(held)
         daily = realized + unrealized - self._day_start(day, realized + unrealized) if is_whole else None
-        for symbol, position in positions.items():
-            self._metrics.gauge("btcbot_position_quantity", position.quantity, symbol=symbol)
         self._metrics.gauge("btcbot_realized_pnl_try", realized)
         self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
-        worth = money.total(position.quantity * self._marks[position.symbol] for position in marked)
         return PnL(
             realized=realized,
             unrealized=unrealized,

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from btcbot.decisions import agent
+from btcbot.decisions import results as folding
 from btcbot.decisions.agent import AgentRules, Change, Standing
 from btcbot.decisions.draft import Draft, DraftFacts
 from btcbot.domain import money
@@ -30,9 +31,10 @@ from btcbot.domain.intents import Intent
 from btcbot.domain.market import Quote
 from btcbot.domain.notes import Note, NoteKind
 from btcbot.ports import AgentPolicy, Clock, Log, StateStore, Transaction
+from btcbot.services.snapshots import read_results
 from btcbot.services.watching import CycleEnd
 
-#: The named value with the highest and the last result of all cycles, for the drawdown that the rules look at.
+#: The named value with the last result, for the drawdown that the rules look at.
 AGENT_RESULT: Final = "agent_result"
 #: The gates that a rule calls brakes: everything else is not the agent's business.
 BRAKES: Final = (
@@ -69,9 +71,8 @@ class AgentNote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True):
-    """Realised plus unrealised profit, in TRY: the highest that was seen and the last."""
+    """Realised plus unrealised profit of the last cycle that could tell it, in TRY."""
 
-    highest: Decimal
     last: Decimal
 
 
@@ -175,7 +176,6 @@ class AgentService:
         return agent.repeated(question, self._standing, self._answer_age_ms_max)
 
     def _question(self, draft: Draft, facts: DraftFacts) -> AgentQuestion:
-        result = self._result()
         gates = self._gates()
         watched = facts.universe.watched
         return AgentQuestion(
@@ -186,7 +186,7 @@ class AgentService:
             mode=facts.stance.mode,
             free_cash=facts.free_cash,
             equity=facts.equity,
-            drawdown=money.ZERO if result is None else result.highest - result.last,
+            drawdown=self._drawdown(),
             brakes=tuple(name for name in BRAKES if not gates.get(name, True)),
             unquoted=tuple(symbol for symbol in watched if symbol not in facts.quotes),
             last_order_ms=max(self._store.last_order_times_ms().values(), default=None),
@@ -203,14 +203,19 @@ class AgentService:
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
+    def _drawdown(self) -> Decimal:
+        """How far the last result lies below the peak that the risk budget measures from: what moves that one (coins
+        handed over, a human's reset) moves this too, for there is one drawdown and not two."""
+        result = self._result()
+        return money.ZERO if result is None else folding.drawdown(read_results(self._store), result.last)
+
     def _result(self) -> _Result | None:
         text = self._store.value(AGENT_RESULT)
         return None if text is None else msgspec.json.decode(text, type=_Result)
 
     def _keep_result(self, now: Decimal, tx: Transaction) -> None:
-        before = self._result()
-        result = _Result(highest=now if before is None else max(before.highest, now), last=now)
-        if result != before:
+        result = _Result(last=now)
+        if result != self._result():
             tx.put_value(AGENT_RESULT, msgspec.json.encode(result).decode())
 
     def _note(

@@ -15,7 +15,7 @@ import msgspec
 from btcbot.decisions import alerts
 from btcbot.decisions.alert_rules import RULES
 from btcbot.decisions.alerts import Memory
-from btcbot.domain.alerts import Alert, AlertRule, Sample
+from btcbot.domain.alerts import Alert, AlertRule, Sample, page_of
 from btcbot.domain.notes import Note, NoteKind
 from btcbot.errors import StoreFailed
 from btcbot.ports import Log, StateStore, Transaction
@@ -65,6 +65,7 @@ class AlertWatcher:
                 condition=alert.condition,
                 meaning=alert.meaning,
                 todo=alert.todo,
+                page=page_of(alert.rule),
             )
         if fired or not 0 <= now_ms - self._kept_at_ms < KEEP_EVERY_MS:
             self._kept_at_ms = now_ms

@@ -2,7 +2,8 @@
 
 What an overseen cycle left in force lies there with its limits, so that a report can tell both without the settings of
 the bot. A reset moves the peak to the profit of now: what was lost before is not forgotten (it stays in the profit and
-in every report), it only no longer counts as a fall from which the bot has to be kept.
+in every report), it only no longer counts as a fall from which the bot has to be kept. That holds for everybody who
+looks at a fall: the risk budget, the agent's rules (which look at the same peak) and adaptation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from btcbot.services.snapshots import RESULTS, SnapshotRecorder, plain_json
 
 #: The named value that holds what is in force.
 BUDGET: Final = "budget"
+#: The named value with the profit that run metrics measure a fall from in the next cycle; empty: from their own peak.
+METRICS_PEAK: Final = "run_metrics_peak"
 #: So many of the last cycles are searched for one that could tell what the account is worth.
 CYCLES_SEARCHED: Final = 100
 
@@ -145,6 +148,8 @@ def reset(store: StateStore, now_ms: int, reason: str) -> str:
     note = ResetNote(what="reset", reason=reason, peak_before=peak, peak_after=before.profit, drawdown=fallen)
     with store.transaction() as tx:
         tx.put_value(RESULTS, plain_json(recorder.measured_from(before.profit, equity, before.results)))
+        if store.note_count(NoteKind.RUN_METRICS):
+            tx.put_value(METRICS_PEAK, plain(before.profit))
         tx.insert_note(Note(kind=NoteKind.BUDGET, cycle_id="", at_ms=now_ms, body=plain_json(note)))
     return (
         f"drawdown is measured from a profit of {plain(before.profit)} TRY on; it was {plain(fallen)} TRY, "

@@ -15,6 +15,8 @@ from btcbot.services.watching import CycleEnd, CycleWatcher
 
 #: Old reports are forgotten in steps of so many, so that no cycle has much to delete.
 FORGET_EVERY_CYCLES: Final = 1_000
+#: Trading states that the outcome of a cycle changes; out of the others only a cause that has gone leads.
+_FOLLOWS_CYCLES: Final = frozenset({TradingState.ACTIVE, TradingState.OBSERVE_ONLY})
 _OPEN: Final = tuple(OPEN)
 
 
@@ -59,7 +61,7 @@ class CycleRecords:
     def keep(self, end: CycleEnd, trades_read_to_ms: int | None, *, has_marks: bool) -> None:
         """The report, the trade cursor, the trading state and what watchers keep: one transaction closes the cycle."""
         report = end.report
-        state, _ = self._store.trading_state()
+        state, why = self._store.trading_state()
         self._tell_states(report, state)  # before the watchers, who may be the last to hear of a halt
         with self._store.transaction() as tx:
             tx.insert_cycle(report)
@@ -69,11 +71,13 @@ class CycleRecords:
                 tx.forget_cycles_before(cycle_id_of(report.number - self._cycles_kept))
             if has_marks:
                 tx.put_value(values.MARKS, self._accounting.marks_text())
-            if state in {TradingState.ACTIVE, TradingState.OBSERVE_ONLY}:
+            if state in _FOLLOWS_CYCLES:
                 observes = report.outcome is CycleOutcome.OBSERVE_ONLY
                 after = TradingState.OBSERVE_ONLY if observes else TradingState.ACTIVE
-                if after is not state:
-                    set_trading_state(tx, after, "; ".join(report.reasons))
+                # The reason is the one of now: an older trouble, or a gate that stood closed, explains nothing.
+                reason = "; ".join(report.reasons) if observes else ""
+                if after is not state or (observes and reason != why):
+                    set_trading_state(tx, after, reason)
             for watcher in self._watchers:
                 watcher.cycle_ended(end, tx)
 
@@ -84,12 +88,12 @@ class CycleRecords:
         metrics.observe("btcbot_cycle_seconds", seconds)
         open_orders = self._store.orders(_OPEN)
         metrics.gauge("btcbot_orders_open", len(open_orders))
-        metrics.gauge("btcbot_orders_in_doubt", sum(order.status in IN_DOUBT for order in open_orders))
+        metrics.gauge("btcbot_orders_in_doubt", len([order for order in open_orders if order.status in IN_DOUBT]))
         self._tell_states(report, self._store.trading_state()[0])
         log = self._log.info if report.outcome is CycleOutcome.COMPLETED else self._log.warning
         log(
             "cycle_ended",
-            outcome=report.outcome.value,
+            outcome=report.outcome,
             reasons=list(report.reasons),
             seconds=round(seconds, 4),
             **{name: count for name, count in report.counts.items() if count},

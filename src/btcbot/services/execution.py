@@ -14,7 +14,7 @@ nobody knows whether the request left, so no code path ever sends an existing ro
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -54,6 +54,11 @@ from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, StopSignal, 
 from btcbot.services.gatekeeper import Gatekeeper
 from btcbot.services.order_lifecycle import LifecycleResult, OrderLifecycle
 
+_WORKING: Final = tuple(WORKING)
+_NEVER_SENT: Final = (NotSent, Simulated)
+_GOOD_NEWS: Final = frozenset({OrderEvent.ACCEPT, OrderEvent.SIMULATE})
+#: After an order of which nothing is proved, or that a gate kept back, no other is made in this cycle.
+_STOPS_THE_REST: Final = frozenset({OrderStatus.UNKNOWN, OrderStatus.DENIED})
 #: What somebody writes in the unit that writes an order: both are durable, or neither ever happened.
 Beside = Callable[[Transaction, Order], None]
 
@@ -134,7 +139,7 @@ class ExecutionService:
             beside = beside_of(decision.intent) if beside_of is not None else None
             order = self.submit(decision.intent, instruments[decision.intent.symbol], summary, beside)
             self._metrics.observe("btcbot_submit_path_seconds", (self._clock.monotonic_ns() - started_ns) / 1e9)
-            if order is None or order.status in {OrderStatus.UNKNOWN, OrderStatus.DENIED}:
+            if order is None or order.status in _STOPS_THE_REST:
                 return
 
     def submit(
@@ -183,14 +188,13 @@ class ExecutionService:
     ) -> Order:
         """Write down what the answer proves, and nothing more."""
         self._metrics.count("btcbot_order_outcomes_total", outcome=type(outcome).__name__)
-        if not isinstance(outcome, NotSent | Simulated):
+        if not isinstance(outcome, _NEVER_SENT):
             summary.submitted += 1
             self._metrics.count("btcbot_orders_submitted_total", symbol=order.symbol, side=order.side.value)
         match outcome:
             case Accepted(venue_order_id=venue_order_id):
                 summary.accepted += 1
-                order = msgspec.structs.replace(order, venue_order_id=venue_order_id)
-                return self._record(order, OrderEvent.ACCEPT, instrument)
+                return self._record(order, OrderEvent.ACCEPT, instrument, venue_order_id=venue_order_id)
             case Refused(code=code, message=message):
                 summary.refused += 1
                 return self._record(order, OrderEvent.REFUSE, instrument, reason=f"{code}: {message}".rstrip(": "))
@@ -207,21 +211,28 @@ class ExecutionService:
             case _:
                 assert_never(outcome)
 
-    def _record(self, order: Order, event: OrderEvent, instrument: Instrument, reason: str | None = None) -> Order:
-        after = apply(order, event, self._clock.now_ms(), reason=reason)
+    def _record(
+        self,
+        order: Order,
+        event: OrderEvent,
+        instrument: Instrument,
+        reason: str | None = None,
+        venue_order_id: str | None = None,
+    ) -> Order:
+        after = apply(order, event, self._clock.now_ms(), reason=reason, venue_order_id=venue_order_id)
         with self._store.transaction() as tx:
             tx.update_order(after)
             tx.put_hold(self._hold(after, instrument))
-        log = self._log.info if event in {OrderEvent.ACCEPT, OrderEvent.SIMULATE} else self._log.warning
+        log = self._log.info if event in _GOOD_NEWS else self._log.warning
         log(
             "order_recorded",
             client_order_id=after.client_order_id,
             venue_order_id=after.venue_order_id,
             symbol=after.symbol,
-            side=after.side.value,
+            side=after.side,
             price=money.plain(after.price),
             quantity=money.plain(after.quantity),
-            status=after.status.value,
+            status=after.status,
             reason=after.reason,
         )
         return after
@@ -233,7 +244,9 @@ class ExecutionService:
 
     def cancel_stale_orders(self, summary: ExecutionSummary) -> None:
         """Ask for the cancellation of working orders past their time."""
-        orders = self._store.orders(tuple(WORKING))
+        orders = self._store.orders(_WORKING)
+        if not orders:
+            return
         retry_ms = lifecycle.cancel_retry_ms(self._ttl_ms, self._settle_horizon_ms)
         for order in lifecycle.stale_orders(orders, self._clock.now_ms(), self._ttl_ms, retry_ms):
             if self._stop.is_set() or not self.cancel(order, ReasonCode.CANCEL_STALE, summary):
@@ -251,7 +264,7 @@ class ExecutionService:
     def cancel_all(self, reason: ReasonCode) -> ExecutionSummary:
         """Ask for the cancellation of every working order that was not asked for yet, whatever its age."""
         summary = ExecutionSummary()
-        for order in self._store.orders(tuple(WORKING)):
+        for order in self._store.orders(_WORKING):
             if order.cancel_requested_at_ms is None and not self.cancel(order, reason, summary):
                 break
         return summary
@@ -262,7 +275,7 @@ class ExecutionService:
         """Ask for the cancellation of every working buy (of these symbols; None: of all) that was not asked for yet."""
         buys = [
             order
-            for order in self._store.orders(tuple(WORKING))
+            for order in self._store.orders(_WORKING)
             if order.side is Side.BUY and (symbols is None or order.symbol in symbols)
         ]
         for order in buys:

@@ -20,6 +20,8 @@ from btcbot.domain.market import Quote
 from btcbot.errors import VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StateStore, StopSignal
 
+#: One pair that REST cannot show is that pair's trouble; so many in one turn are the venue's, which is left in peace.
+UNANSWERED_MAX: Final = 2
 #: Order-book requests for comparisons: at most so many a minute, and so many in one cycle.
 CHECKS_PER_MINUTE_MAX: Final = 30
 CHECKS_PER_CYCLE_MAX: Final = 5
@@ -65,6 +67,8 @@ class FeedService:
         self._compared_at_ms: dict[str, int] = {}
         self._pending: dict[str, Comparison] = {}
         self._differed: dict[str, int] = {}
+        #: When REST last failed to answer for a symbol, by symbol; gone once it answers.
+        self._unanswered_at_ms: dict[str, int] = {}
         self._told: dict[str, str | None] = {}
         self._awaited: dict[str, AccountEvent] = {}
         self._look_again_at_ms = 0
@@ -128,12 +132,15 @@ class FeedService:
         Symbols of which REST has shown no whole book at this occasion: one side is empty, or it cannot be read.
         """
         without_book: set[str] = set()
+        unanswered = 0
         now_ms = self._now_ms()
         earned = (now_ms - self._checks_counted_at_ms) * CHECKS_PER_MINUTE_MAX // 60_000
         if earned:
             self._checks_left = min(self._checks_left + earned, CHECKS_PER_CYCLE_MAX)
             self._checks_counted_at_ms = now_ms
-        for symbol in book_trust.due(symbols, self._view, self._compared_at_ms, self._limits, now_ms):
+        due = book_trust.due(symbols, self._view, self._compared_at_ms, self._limits, now_ms)
+        # One that REST did not answer for lets the others go first: it must not cost them their trust as well.
+        for symbol in sorted(due, key=lambda symbol: self._unanswered_at_ms.get(symbol, -1)):
             if symbol in self._pending:
                 continue
             if not self._checks_left:
@@ -141,8 +148,10 @@ class FeedService:
             self._checks_left -= 1
             told = self._check(symbol)
             if told is None:
-                break
-            if symbol not in told:
+                unanswered += 1
+                if unanswered == UNANSWERED_MAX:
+                    break
+            elif symbol not in told:
                 without_book.add(symbol)
         return frozenset(without_book)
 
@@ -177,7 +186,9 @@ class FeedService:
             quotes = self._exchange.quotes([symbol])
         except VenueUnavailable as unavailable:
             self._log.warning("book_not_compared", symbol=symbol, why=unavailable.reason)
+            self._unanswered_at_ms[symbol] = self._now_ms()
             return None
+        self._unanswered_at_ms.pop(symbol, None)
         self.compare(quotes, asked_at_ms)
         return quotes
 

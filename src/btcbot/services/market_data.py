@@ -17,7 +17,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.market import Quote
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import VenueUnavailable
-from btcbot.ports import Clock, Exchange, Metrics
+from btcbot.ports import Clock, Exchange, Log, Metrics
 from btcbot.services.feed import FeedService
 
 
@@ -29,6 +29,7 @@ class MarketDataService:
         exchange: Exchange,
         clock: Clock,
         metrics: Metrics,
+        log: Log,
         quote_age_ms_max: int,
         feed: FeedService | None = None,
         *,
@@ -37,13 +38,20 @@ class MarketDataService:
         self._exchange = exchange
         self._clock = clock
         self._metrics = metrics
+        self._log = log
         self._quote_age_ms_max = quote_age_ms_max
         self._feed = feed
         self._falls_back = falls_back
         self._known: Mapping[str, Instrument] = {}
+        self._told: Mapping[str, ReasonCode] = {}
 
     def get_best_bid_ask(self, symbols: Sequence[str]) -> MarketView:
         """Fresh and sane quotes, and for every other symbol why it has none. Raises VenueUnavailable."""
+        view = self._look(symbols)
+        self._tell(view)
+        return view
+
+    def _look(self, symbols: Sequence[str]) -> MarketView:
         if self._feed is None:
             return self._judge(symbols, self._exchange.quotes(symbols), self._exchange.venue_time_ms())
         self._feed.look()
@@ -116,8 +124,7 @@ class MarketDataService:
         now_ms = self._clock.now_ms()
         view = freshness.judge(symbols, quotes, now_ms, venue_now_ms, self._quote_age_ms_max)
         self._metrics.gauge("btcbot_stale_market_data_rate", view.stale_rate)
-        for symbol, quote in quotes.items():
-            age_ms = freshness.quote_age_ms(quote, now_ms, venue_now_ms)
+        for symbol, age_ms in view.ages_ms.items():
             self._metrics.gauge("btcbot_quote_age_ms", age_ms, symbol=symbol)
         if self._feed is None:
             return view
@@ -126,3 +133,14 @@ class MarketDataService:
         # Where the feed has to serve alone, a symbol without a quote lacks a trusted book, not a fresh one.
         why = {s: ReasonCode.BOOK_UNTRUSTED if s not in quotes else reason for s, reason in view.unusable.items()}
         return msgspec.structs.replace(view, unusable=why, from_feed=from_feed & frozenset(view.quotes))
+
+    def _tell(self, view: MarketView) -> None:
+        """One line for each symbol that can no longer be traded, and for each that can again."""
+        if view.unusable == self._told:
+            return
+        for symbol, why in view.unusable.items():
+            if symbol not in self._told:
+                self._log.warning("symbol_without_quote", symbol=symbol, why=why.value)
+        for symbol in self._told.keys() & view.quotes.keys():
+            self._log.info("symbol_with_quote_again", symbol=symbol)
+        self._told = view.unusable

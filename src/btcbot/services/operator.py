@@ -24,7 +24,7 @@ from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.domain.venue import Transfer
 from btcbot.errors import Refused, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, StateStore
-from btcbot.services import budget_record, degrade_record, freeze_record, values
+from btcbot.services import budget_record, degrade_record, freeze_record, replacement_record, values
 from btcbot.services.accounting import set_trading_state
 from btcbot.services.execution import ExecutionService, ExecutionSummary
 from btcbot.services.order_lifecycle import OrderLifecycle
@@ -90,6 +90,7 @@ class OperatorService:
             "degrade_clear": self.degrade_clear,
             "degrade_override": self.degrade_override,
             "budget_reset": self.budget_reset,
+            "replacements_clear": self.replacements_clear,
         }
 
     def handle_pending(self) -> None:
@@ -374,6 +375,11 @@ class OperatorService:
     def budget_reset(self, arguments: Mapping[str, str]) -> str:
         """`reason`: drawdown is measured from the profit of now on."""
         return budget_record.reset(self._store, self._clock.now_ms(), arguments["reason"])
+
+    def replacements_clear(self, arguments: Mapping[str, str]) -> str:
+        """`shown` (SHA-256 of what the human saw), `reason`: put aside a list of replacements that cannot be read."""
+        now_ms = self._clock.now_ms()
+        return replacement_record.clear(self._store, now_ms, arguments["shown"], arguments["reason"])
 
 
 def _told(position: Position) -> str:

@@ -140,6 +140,8 @@ class OrderLifecycle:
         )
         self._demand_settled_stay_settled(facts)
         steps = recovery.conclude(facts, {order.client_order_id: order.filled_quantity for order in ours})
+        if not steps and not asked.orders:
+            return LifecycleResult(steps=(), unsettled_symbols=frozenset(), venue_open=venue_open)
         fetched = [step for step in steps if isinstance(step, FetchFills)]
         if fetched and sum(book_fills_of(step.order) for step in fetched):
             # The fills that were missing may be all that a closing order still waited for.
@@ -266,7 +268,7 @@ class OrderLifecycle:
             "order_settled",
             client_order_id=order.client_order_id,
             symbol=order.symbol,
-            status=order.status.value,
+            status=order.status,
             reason=order.reason,
         )
 

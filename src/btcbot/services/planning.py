@@ -27,6 +27,7 @@ from btcbot.services.sweep import SweepService
 from btcbot.services.watching import Replacements, Tuner
 
 _OPEN: Final = tuple(OPEN)
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,10 +99,10 @@ class PlanningService:
             tuning=tuning,
             may_read=ground.may_read,
         )
-        with_orders = frozenset(order.symbol for order in open_orders)
         # What may not be bought gets no share of the idle cash.
-        buyable = {symbol: quotes[symbol] for symbol in ground.universe.active if symbol in quotes}
-        idle_cash = self._sweep.plan(cycle_id, account, instruments, buyable, with_orders, taker_rate)
+        idle_cash = self._sweep.plan(
+            cycle_id, account, instruments, quotes, ground.universe.active, open_orders, taker_rate
+        )
         due: Sequence[Intent] = () if self._replacements is None else self._replacements.resume(cycle_id)
         intents = [*due, *wishes, *idle_cash]
         for intent in intents:
@@ -150,6 +151,8 @@ class PlanningService:
 
     def _busy(self, open_orders: Sequence[Order]) -> frozenset[str]:
         """Symbols beside whose orders nothing may be wished."""
+        if not open_orders:
+            return _NONE
         if self._replacements is None:
             return frozenset(order.symbol for order in open_orders)
         return frozenset(order.symbol for order in open_orders if order.status in IN_DOUBT)

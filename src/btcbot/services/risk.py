@@ -72,8 +72,7 @@ class RiskService:
 
 
 def _verdict(decision: Allowed | RefusedIntent, at_ms: int) -> Verdict:
-    intent = decision.intent
-    allowed = isinstance(decision, Allowed)
+    intent, allowed = decision.intent, isinstance(decision, Allowed)
     return Verdict(
         cycle_id=intent.cycle_id,
         intent_id=intent.intent_id,
@@ -83,6 +82,6 @@ def _verdict(decision: Allowed | RefusedIntent, at_ms: int) -> Verdict:
         quantity=intent.quantity,
         allowed=allowed,
         code=ALLOWED if isinstance(decision, Allowed) else decision.code.value,
-        detail="; ".join(part for part in (intent.why, decision.detail) if part),
+        detail="; ".join(filter(None, (intent.why, decision.detail))),
         at_ms=at_ms,
     )

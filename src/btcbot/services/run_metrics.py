@@ -11,6 +11,7 @@ import msgspec
 
 from btcbot.decisions import run_metrics
 from btcbot.decisions.run_metrics import Ended, MetricsLimits
+from btcbot.domain import money
 from btcbot.domain.adaptation import WINDOW
 from btcbot.domain.market import Quote
 from btcbot.domain.notes import Note, NoteKind
@@ -20,6 +21,7 @@ from btcbot.domain.tuning import Tuning
 from btcbot.errors import Refused
 from btcbot.ports import StateStore, Transaction, VenueHealth
 from btcbot.services import values
+from btcbot.services.budget_record import METRICS_PEAK
 from btcbot.services.execution import ExecutionSummary
 from btcbot.services.watching import CycleEnd
 
@@ -58,7 +60,13 @@ class RunMetricsRecorder:
 
     def cycle_ended(self, end: CycleEnd, tx: Transaction) -> None:
         """Measure the cycle and note it down, in the unit that closes it."""
-        measured = run_metrics.measure(self._ended(end), self._before, self._limits)
+        before, anew = self._before, self._store.value(METRICS_PEAK)
+        if anew:  # a human wants falls to be measured from the profit of then on
+            before = msgspec.structs.replace(
+                before, peak_pnl=Decimal(anew), drawdown=money.ZERO, drawdown_ratio=money.ZERO
+            )
+            tx.put_value(METRICS_PEAK, "")
+        measured = run_metrics.measure(self._ended(end), before, self._limits)
         tx.insert_note(
             Note(
                 kind=NoteKind.RUN_METRICS,

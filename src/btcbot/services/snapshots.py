@@ -93,6 +93,15 @@ def read(store: StateStore, limit: int | None = None, since_ms: int = 0) -> Sequ
         raise Refused(f"a snapshot in the database cannot be read ({error}): restore a backup") from None
 
 
+def read_results(store: StateStore) -> Results:
+    """What the last closed unit left, where there is one. Refused for what cannot be read."""
+    text = store.value(RESULTS)
+    try:
+        return Results() if text is None else _decode_state(text)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"the results in the database cannot be read ({error}): restore a backup") from None
+
+
 class SnapshotRecorder:
     """A CycleWatcher. `day_of` tells the day in Istanbul of a moment (Unix ms); `points_kept` results are kept for who
     looks at how much they vary."""
@@ -193,11 +202,7 @@ class SnapshotRecorder:
         """The state as it is in the database: a unit that failed has changed nothing."""
         text = self._store.value(RESULTS)
         if text != self._text:
-            try:
-                self._state = Results() if text is None else _decode_state(text)
-            except msgspec.MsgspecError as error:
-                raise Refused(f"the results in the database cannot be read ({error}): restore a backup") from None
-            self._text = text
+            self._state, self._text = read_results(self._store), text
         return self._state
 
     def _folded(self) -> Results:

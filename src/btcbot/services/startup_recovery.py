@@ -8,6 +8,7 @@ orders; so that whatever the balances already show, the trade list can explain.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,8 @@ from btcbot.services.execution import ExecutionService
 from btcbot.services.market_data import MarketDataService
 from btcbot.services.order_lifecycle import OrderLifecycle
 from btcbot.services.portfolio import PortfolioService
+
+_OPEN: Final = tuple(OPEN)
 
 
 class StartupRecoveryResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ class StartupRecoveryService:
             fills_inserted=fills,
             trades_read_to_ms=read_to_ms,
             observe_only_reasons=tuple(reasons),
-            orders_known=frozenset(order.client_order_id for order in self._store.orders(tuple(OPEN))),
+            orders_known=frozenset([order.client_order_id for order in self._store.orders(_OPEN)]),
             venue_open=lifecycle.venue_open,
             shown_by_id=lifecycle.shown_by_id,
         )
@@ -132,12 +135,13 @@ class StartupRecoveryService:
 
     def check_invariants(self) -> None:
         """I10 and I14, asserted in production: holds belong to open orders, inventory is never negative."""
-        open_ids = {order.client_order_id for order in self._store.orders(tuple(OPEN))}
-        for client_order_id, hold in self._store.holds().items():
-            if client_order_id not in open_ids:
-                raise InvariantBroken(
-                    "I10_HOLD", f"{plain(hold.amount)} {hold.asset} is held for {client_order_id}, which is closed"
-                )
+        if holds := self._store.holds():
+            open_ids = {order.client_order_id for order in self._store.orders(_OPEN)}
+            for client_order_id, hold in holds.items():
+                if client_order_id not in open_ids:
+                    raise InvariantBroken(
+                        "I10_HOLD", f"{plain(hold.amount)} {hold.asset} is held for {client_order_id}, which is closed"
+                    )
         for position in self._store.positions().values():
             if position.quantity < money.ZERO or position.cost < money.ZERO:
                 raise InvariantBroken("I14_POSITION", f"the position of {position.symbol} is negative")

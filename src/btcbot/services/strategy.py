@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from btcbot.domain import money
@@ -23,6 +24,8 @@ from btcbot.errors import BtcbotError, StrategyFailed
 from btcbot.ports import SignalSource
 from btcbot.strategies.base import NO_BARS, NO_SIGNALS, Strategy, StrategyContext
 
+#: Of a price or a quantity, before and after the point.
+DIGITS_MAX: Final = 18
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -68,14 +71,15 @@ class StrategyService:
         if self._signals is not None:
             try:
                 bars, signals = self._signals.at(now_ms, may_read=may_read)
-            except Exception as error:
-                raise StrategyFailed(f"a signal of {self._strategy.name} raised {_told(error)}") from error
+            except (Exception, SystemExit) as error:
+                raise StrategyFailed(f"a signal of {self._strategy.name} raised {told(error)}") from error
         context = StrategyContext(
             cycle_id=cycle_id,
             symbols=universe.active,
-            instruments=instruments,
-            quotes=quotes,
-            positions=positions,
+            # To look at, never to write: risk judges the wishes by the same quotes and rules.
+            instruments=MappingProxyType(instruments),
+            quotes=MappingProxyType(quotes),
+            positions=MappingProxyType(positions),
             spendable=max(account.free(self._quote_asset) - self._cash_reserve - cash_kept, money.ZERO),
             symbols_with_open_orders=busy,
             taker_rate=taker_rate,
@@ -91,9 +95,9 @@ class StrategyService:
             wishes = self._strategy.generate(context)
         except BtcbotError:
             raise
-        except Exception as error:
-            raise StrategyFailed(f"{self._strategy.name} raised {_told(error)}") from error
-        if not isinstance(wishes, list | tuple):
+        except (Exception, SystemExit) as error:
+            raise StrategyFailed(f"{self._strategy.name} raised {told(error)}") from error
+        if not isinstance(wishes, (list, tuple)):
             raise StrategyFailed(f"{self._strategy.name} gave a {type(wishes).__name__} instead of a list of intents")
         for wish in wishes:
             if problem := _nonsense(wish):
@@ -105,19 +109,25 @@ def _nonsense(wish: object) -> str | None:
     """Why this is no wish, or None. A strategy may come from anywhere; risk judges only what it can compute with."""
     if not isinstance(wish, Intent):
         return f"a {type(wish).__name__} instead of an Intent"
+    names: tuple[tuple[str, object], ...] = (("symbol", wish.symbol), ("why", wish.why), ("intent_id", wish.intent_id))
+    for name, text in names:
+        if not isinstance(text, str):
+            return f"a {name} that is a {type(text).__name__}; write text"
     side: object = wish.side
     if not isinstance(side, Side):
         return f"a side of {wish.symbol} that is a {type(side).__name__}; write Side.BUY or Side.SELL"
-    amounts: dict[str, object] = {"price": wish.price, "quantity": wish.quantity}
-    for name, value in amounts.items():
+    amounts: tuple[tuple[str, object], ...] = (("price", wish.price), ("quantity", wish.quantity))
+    for name, value in amounts:
         if not isinstance(value, Decimal):
             return f"a {name} of {wish.symbol} that is a {type(value).__name__}; money is Decimal"
         if not value.is_finite():
             return f"a {name} of {wish.symbol} that is {value}"
+        if value.adjusted() >= DIGITS_MAX or int(value.as_tuple().exponent) < -DIGITS_MAX:
+            return f"a {name} of {wish.symbol} that is {value}, which no venue takes; round it to the pair's scale"
     return None
 
 
-def _told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """The exception and where it was raised, on one line."""
     trace, where = error.__traceback__, ""
     while trace is not None:

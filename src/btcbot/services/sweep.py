@@ -10,6 +10,7 @@ from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent
 from btcbot.domain.market import Quote
+from btcbot.domain.orders import Order
 
 
 class SweepService:
@@ -25,13 +26,15 @@ class SweepService:
         account: AccountSnapshot,
         instruments: Mapping[str, Instrument],
         quotes: Mapping[str, Quote],
-        busy_symbols: frozenset[str],
+        symbols: Sequence[str],
+        open_orders: Sequence[Order],
         taker_rate: Decimal,
     ) -> Sequence[Intent]:
-        """Intents that bring free cash down to the target; none while switched off."""
+        """Intents that bring free cash down to the target, for `symbols` without an open order; none while switched
+        off."""
         if not self._enabled:
             return []
         free = account.free(self._quote_asset)
-        return sweep.plan(
-            cycle_id, free, self._cash_target, self._offset_bps, taker_rate, instruments, quotes, busy_symbols
-        )
+        buyable = {symbol: quotes[symbol] for symbol in symbols if symbol in quotes}
+        busy = frozenset(order.symbol for order in open_orders)
+        return sweep.plan(cycle_id, free, self._cash_target, self._offset_bps, taker_rate, instruments, buyable, busy)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -79,7 +80,7 @@ class EmaCross(msgspec.Struct, frozen=True, kw_only=True):
         return [*sells, *buys]
 
     def wakes(self, context: StrategyContext) -> Wakes:
-        changes = tuple((symbol, "is_above") for symbol in context.symbols)
+        changes = _crosses(tuple(context.symbols))
         if not self.persist:
             return Wakes(changes=changes, on_fill=False)
         stands = all(self._stands(context, symbol) for symbol in context.symbols)
@@ -103,3 +104,9 @@ class EmaCross(msgspec.Struct, frozen=True, kw_only=True):
         if self.quantity:
             return instrument.quantity_down(self.quantity)
         return holdings.affordable(instrument, min(spendable, self.entry_budget), quote.ask, context.taker_rate)
+
+
+@lru_cache(maxsize=64)
+def _crosses(symbols: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """What changes at a cross of any of them."""
+    return tuple((symbol, "is_above") for symbol in symbols)

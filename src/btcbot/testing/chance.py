@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Final, Literal
 
-from btcbot.testing.faults import FAULTS, Fault, Firing, Site
+from btcbot.testing.fault import Fault, Firing, Site
+from btcbot.testing.faults import FAULTS
 
 Concern = Literal["wire", "crash", "point", "beat", "feed"]
 #: The cycle before the storm.
@@ -19,7 +21,11 @@ NOT_STARTED: Final = -1
 #: Decided before anything happens, by the swarm; a script has it as a firing all the same.
 AT_START: Final = "start"
 _MILLION: Final = 1_000_000
+_MILLION_BITS: Final = _MILLION.bit_length()
+#: Names of points and requests that are remembered; ids of single orders have no end.
+_PLACES_MAX: Final = 4_096
 _BEAT: Final = "beat:"
+_CRASH: Final = "crash:"
 
 
 class Chance:
@@ -52,32 +58,42 @@ class Chance:
 
     def occasion(self, concern: Concern, place: str) -> Firing | None:
         """One more occasion at this place: what strikes, or None."""
+        menu = self._menu(concern, place)
+        if not menu:
+            return None  # nothing may ever strike there, so nobody asks which occasion it was
         nth = self._seen[place]
         self._seen[place] = nth + 1
-        menu = self._menus.get((concern, place))
-        if menu is None:
-            menu = self._menus[concern, place] = self._at(concern, place)
         if self._script is not None:
             for _, fault in menu:
                 told = self._script.get((self.cycle, place, nth, fault.name))
                 if told is not None:
                     return told
             return None
-        if not menu:
-            return None
         random = self._random[concern]
-        drawn = random.randrange(_MILLION)
+        drawn = random.getrandbits(_MILLION_BITS)  # what `randrange` does, without its questions
+        while drawn >= _MILLION:
+            drawn = random.getrandbits(_MILLION_BITS)
         for ppm, fault in menu:
             if drawn < ppm:
                 return Firing(self.cycle, place, nth, fault.name, fault.draw(random))
             drawn -= ppm
         return None
 
+    def may_strike(self, concern: Concern, place: str) -> bool:
+        """Whether anything ever strikes there; where not, its occasions need not be asked for."""
+        return bool(self._menu(concern, place))
+
+    def _menu(self, concern: Concern, place: str) -> list[tuple[int, Fault]]:
+        menu = self._menus.get((concern, place))
+        if menu is None:
+            menu = self._menus[concern, place] = self._at(concern, place)
+        return menu
+
     def _at(self, concern: Concern, place: str) -> list[tuple[int, Fault]]:
         """The faults that may strike there, with their rates; all of them where a script decides."""
         found = []
         site: Site = "point" if concern == "crash" else concern
-        bare = place.removeprefix("crash:")
+        bare = place.removeprefix(_CRASH)
         # Beats and the feed have a place for each fault: there is no need to look at all of them.
         candidates = [FAULTS[place.removeprefix(_BEAT)]] if site in ("beat", "feed") else FAULTS.values()
         for fault in candidates:
@@ -89,10 +105,17 @@ class Chance:
         return found
 
 
+@lru_cache(_PLACES_MAX)
 def place_of(name: str) -> str:
     """A point or request without ids: all single orders are one place."""
     head, slash, last = name.rpartition("/")
     return f"{head}/N" if slash and last.isdigit() else name
+
+
+@lru_cache(_PLACES_MAX)
+def crash_of(name: str) -> str:
+    """Where a crash at this point has its occasion."""
+    return f"{_CRASH}{place_of(name)}"
 
 
 def beat_of(fault: str) -> str:

@@ -11,6 +11,7 @@ How a cycle is lived is the world's business; here stands what comes after what,
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from btcbot.domain.cycles import CycleOutcome
@@ -36,8 +37,8 @@ _OVERSEEN: Final = ("degrade", "universe_state", "adaptation_state", "refusal_ba
                      "budget")  # fmt: skip
 _TABLES: Final = ("identity", "orders", "holds", "fills", "entries", "postings", "account_balances", "positions",
                   "verdicts", "discrepancies")  # fmt: skip
-_BEATS: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "beat")
-_FEED: Final = tuple(fault.name for fault in FAULTS.values() if fault.site == "feed")
+_BEATS: Final = tuple(beat_of(fault.name) for fault in FAULTS.values() if fault.site == "beat")
+_FEED: Final = tuple(beat_of(fault.name) for fault in FAULTS.values() if fault.site == "feed")
 #: After everything has healed, the feed serves every pair again within so many cycles: a connection that the venue
 #: refused a minute long, a snapshot, and a comparison. And after its connection broke once more, within so many.
 FEED_CYCLES_MAX: Final = 20
@@ -77,23 +78,25 @@ class Course:
     def _storm(self) -> None:
         world = self._world
         world.is_stormy = True
+        beats = [place for place in _BEATS if world.chance.may_strike("beat", place)]
+        of_feed = [place for place in _FEED if world.chance.may_strike("feed", place)]
         for number in range(world.swarm.cycles):
             world.chance.begin(number)
             world.market.beat()
             world.effects.end_due()
-            for name in _BEATS:
-                world.occasion("beat", beat_of(name))
+            for place in beats:
+                world.occasion("beat", place)
             if world.swarm.feed is not None:
-                self._disturb_feed()
+                self._disturb_feed(of_feed)
             world.live()
             world.feed_effects.look()
         world.is_stormy = False
 
-    def _disturb_feed(self) -> None:
+    def _disturb_feed(self, places: Sequence[str]) -> None:
         world = self._world
         world.feed_effects.end_due()
-        for name in _FEED:
-            firing = world.chance.occasion("feed", beat_of(name))
+        for place in places:
+            firing = world.chance.occasion("feed", place)
             if firing is not None:
                 world.feed_effects.strike(firing)
 

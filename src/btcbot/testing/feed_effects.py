@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from btcbot.testing.bodies import Numbers
-from btcbot.testing.faults import Firing
+from btcbot.testing.fault import Firing
 from btcturk_sim.feed.faults import FeedKind, FeedRule
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RULE_CYCLES: Final = 3
 _SNAPSHOT: Final = 431
 _CHANGE: Final = 432
+#: What is told with the time at which it happened: trades of the market, and our matches.
+_TIMED: Final = (422, 423, 441)
 _PRIVATE: Final = "private"
 _REFUSALS: Final = (503, 500, 403, 429)
 _NO_PRICES: Final = ("0", "-1", "-0.01", "", "1e99")
@@ -217,6 +219,10 @@ class FeedEffects:
 
     def feed_events_late(self, firing: Firing, numbers: Numbers) -> None:
         self._events(firing, FeedKind.FRAME_DELAYED, delay_ms=numbers[0])
+
+    def feed_time_back(self, firing: Firing, numbers: Numbers) -> None:
+        by_ms, count = numbers
+        self._rule(firing, FeedKind.TIME_BACK, count=count, types=_TIMED, by_ms=by_ms)
 
     def feed_events_early(self, firing: Firing, numbers: Numbers) -> None:
         """They come before the REST answer to what they tell of."""

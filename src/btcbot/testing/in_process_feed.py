@@ -71,6 +71,7 @@ class InProcessFeed:
         self._venue = venue
         self._clock = clock
         self._listener = self._plug.listener
+        self._true_ms = clock.true_ms
         self._zero_ms = clock.true_ms() - clock.monotonic_ns() // _MS_NS
         self._state = FeedState(symbols, random=random, wall_ms=clock.now_ms, signer=signer, timing=TIMING)
         self._session: Session | None = None
@@ -137,20 +138,27 @@ class InProcessFeed:
 
     def next_ms(self) -> int | None:
         """When the next thing is due, in monotonic milliseconds; one that is overdue lies in the past."""
-        due = [self._agenda[0][0]] if self._agenda else []
-        if not self.is_paused:
-            if self._session is None:
-                due.append(self._state.attempt_at_ms() or 0)
-            else:
-                due.append(self._ping_at_ms)
-                if self._pong_due_ms is not None:
-                    due.append(self._pong_due_ms)
-                tick_ms, frames_ms = self._state.next_tick_ms(), self._session.next_due_ms()
-                if tick_ms is not None:
-                    due.append(tick_ms)
-                if frames_ms is not None and not self.is_cut:
-                    due.append(frames_ms - self._zero_ms)
-        return min(due, default=None)
+        agenda_ms = self._agenda[0][0] if self._agenda else None
+        if self.is_paused:
+            return agenda_ms
+        first_ms = self._next_of_the_feed_ms()
+        return first_ms if agenda_ms is None or first_ms < agenda_ms else agenda_ms
+
+    def _next_of_the_feed_ms(self) -> int:
+        session = self._session
+        if session is None:
+            return self._state.attempt_at_ms() or 0
+        first_ms = self._ping_at_ms
+        if self._pong_due_ms is not None and self._pong_due_ms < first_ms:
+            first_ms = self._pong_due_ms
+        tick_ms = self._state.next_tick_ms()
+        if tick_ms is not None and tick_ms < first_ms:
+            first_ms = tick_ms
+        if not self.is_cut:
+            frames_ms = session.next_due_ms()
+            if frames_ms is not None and frames_ms - self._zero_ms < first_ms:
+                first_ms = frames_ms - self._zero_ms
+        return first_ms
 
     def run(self) -> None:
         """Let everything happen that is due by now."""
@@ -281,6 +289,3 @@ class InProcessFeed:
 
     def _now_ms(self) -> int:
         return self._clock.monotonic_ns() // _MS_NS
-
-    def _true_ms(self) -> int:
-        return self._zero_ms + self._now_ms()

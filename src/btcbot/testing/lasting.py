@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from btcbot.testing.faults import Firing
+from btcbot.testing.fault import Firing
 from btcturk_sim.faults import FaultRule
 from btcturk_sim.pair import Pair
 

@@ -59,7 +59,7 @@ class ManualClock:
         self._is_moving = False
 
     def now_ms(self) -> int:
-        return self.true_ms() + self._step_ms
+        return self._started_ms + self._elapsed_ns // 1_000_000 + self._step_ms
 
     def monotonic_ns(self) -> int:
         return self._elapsed_ns
@@ -86,13 +86,22 @@ class ManualClock:
     def _live_until(self, until_ns: int) -> None:
         """All that is due on the way, in its order; what is still due when it was done is done a little later."""
         earliest_ns = self._elapsed_ns
-        while due := [at_ms for each in self.beside if (at_ms := each.next_ms()) is not None]:
-            at_ns = max(min(due) * 1_000_000, earliest_ns)
+        while (due_ms := self._next_ms()) is not None:
+            at_ns = max(due_ms * 1_000_000, earliest_ns)
             if at_ns > until_ns:
                 break
             self._elapsed_ns, earliest_ns = max(self._elapsed_ns, at_ns), at_ns + 1_000_000
             for each in tuple(self.beside):
                 each.run()
+
+    def _next_ms(self) -> int | None:
+        """When the first of all beside has something to do."""
+        first_ms: int | None = None
+        for each in self.beside:
+            at_ms = each.next_ms()
+            if at_ms is not None and (first_ms is None or at_ms < first_ms):
+                first_ms = at_ms
+        return first_ms
 
     def step(self, seconds: float) -> None:
         """Set our wall clock forward, or back."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import httpx2
@@ -14,7 +13,8 @@ from btcbot.adapters.btcturk.requester import Timing
 from btcbot.domain import money
 from btcbot.testing.bodies import DEPTHS
 from btcbot.testing.chance import place_of
-from btcbot.testing.faults import FAULTS, Fault, Firing
+from btcbot.testing.fault import Fault, Firing
+from btcbot.testing.faults import FAULTS
 from btcturk_sim.faults import FaultRule
 from btcturk_sim.wire import Delivery, Request, Response
 
@@ -128,7 +128,7 @@ class OnTheWay:
         self._world.checkers.arrives(name, request, answer)
         if request.path == TICKER_PATH and answer.status == 200 and answer.transport.delivery is Delivery.SEND:
             for symbol, body in _books_of(answer.body):
-                book = replace(request, path=BOOK_PATH, query=f"pairSymbol={symbol}")
+                book = msgspec.structs.replace(request, path=BOOK_PATH, query=f"pairSymbol={symbol}")
                 self._world.checkers.arrives(f"GET {BOOK_PATH}", book, Response(200, body))
 
     def _spoiled(self, under_way: _UnderWay, request: Request, answer: Response) -> tuple[Response, bool]:

@@ -6,7 +6,7 @@ end is seen within the minutes of a world; some budgets are tight, and some univ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Final
@@ -200,3 +200,20 @@ class WithSignals:
 def keeps_orders(profile: Profile) -> bool:
     """Whether a wish beside a working order is a wish to keep it."""
     return profile.upkeep is UpkeepKind.REPLACE
+
+
+class Moody:
+    """The strategy of a world that is overseen: sometimes it raises."""
+
+    def __init__(self, inner: Strategy, has_bad_day: Callable[[], bool]) -> None:
+        self._inner = inner
+        self._has_bad_day = has_bad_day
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        if self._has_bad_day():
+            raise RuntimeError("the strategy has a bad day")
+        return self._inner.generate(context)

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from btcbot.testing.faults import Firing
+from btcbot.testing.fault import Firing
 from btcbot.testing.swarm import Swarm
 from btcbot.testing.world import Story, World
 

@@ -12,6 +12,22 @@ from btcbot.errors import StoreFailed
 from btcbot.testing.points import Points
 
 
+class DiskInHand:
+    """What is wrong with the disk under a store just now; a story may change it at any time."""
+
+    def __init__(self) -> None:
+        self.disk_is_full = self.disk_is_busy = self.disk_is_read_only = False
+        #: Asked before each writing statement, by its name: whether the device reports an error there.
+        self.disk_breaks: Callable[[str], bool] = lambda statement: False
+        #: An error of the device at each commit; the second: the commit is kept all the same.
+        self.disk_has_error = self.disk_error_comes_late = False
+
+    def mend_disk(self) -> None:
+        """The disk is well again."""
+        self.disk_is_full = self.disk_is_busy = self.disk_is_read_only = False
+        self.disk_has_error = self.disk_error_comes_late = False
+
+
 class StagedUnit(SqliteTransaction):
     """The real unit of work, which notes the statements that it ran."""
 
@@ -21,7 +37,7 @@ class StagedUnit(SqliteTransaction):
         store = self._store
         assert isinstance(store, StagedStore)
         store.written.append((name, parameters))
-        if store.breaks(name):
+        if store.disk.disk_breaks(name):
             raise self._fail("the device of the database reports an error (staged)")
         return super()._write(name, parameters)
 
@@ -33,13 +49,7 @@ class StagedStore(SqliteStore):
     """
 
     points: Points
-    fails: Callable[[], bool]
-    is_busy: Callable[[], bool]
-    #: Asked before each writing statement of a unit, by its name: whether the device reports an error there.
-    breaks: Callable[[str], bool]
-    is_read_only: Callable[[], bool]
-    #: Whether the device reports an error at this commit, and whether the commit is on the disk all the same.
-    io_error: Callable[[], tuple[bool, bool]]
+    disk: DiskInHand
     is_lasting = False
     #: What the unit under way, or the last one, wrote: (statement, parameters).
     written: list[tuple[str, Mapping[str, object]]]
@@ -49,20 +59,21 @@ class StagedStore(SqliteStore):
 
     def _begin(self) -> None:
         self.points.reach("before unit")
-        if self.is_busy():
+        if self.disk.disk_is_busy:
             raise StoreFailed("another process holds the database: stop it, or wait until it is done (staged)")
-        if self.is_read_only():
+        if self.disk.disk_is_read_only:
             raise StoreFailed("the disk of the database can only be read (staged)")
         super()._begin()
         self.written = []
 
     def _commit(self) -> None:
         self.points.reach("before commit")
-        if self.fails():
+        disk = self.disk
+        if disk.disk_is_full:
             self._roll_back()
             raise StoreFailed("no space is left for the database: free some (staged)")
-        has_error, is_kept = self.io_error()
-        if has_error and not is_kept:
+        has_error = disk.disk_has_error
+        if has_error and not disk.disk_error_comes_late:
             self._roll_back()
             raise StoreFailed("the device of the database reports an error (staged)")
         super()._commit()

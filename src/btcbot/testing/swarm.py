@@ -18,7 +18,8 @@ from btcbot.domain import money
 from btcbot.domain.intents import Intent, Side
 from btcbot.profiles import RUN, Profile
 from btcbot.strategies.base import Signal, Strategy, StrategyContext, UsesSignals
-from btcbot.testing.faults import FAULTS, Knowing
+from btcbot.testing.fault import Knowing
+from btcbot.testing.faults import FAULTS
 from btcbot.testing.profiles_played import LONGER_PERCENT, PLAYED, draw_beside, draw_profile
 from btcturk_sim.auth import NonceRule
 from btcturk_sim.book import BookOptions

@@ -95,6 +95,10 @@ class Venue:
         """Maintenance of one pair."""
         self._control("/market", symbol=symbol, halted=halted, price=None)
 
+    def hide_book(self, symbol: str, *, hidden: bool = True) -> None:
+        """REST answers for the order book of one pair that it is not to be had just now."""
+        self._control("/market", symbol=symbol, delayed=hidden)
+
     def human_orders(self, side: str, symbol: str, quantity: str, price: str) -> int:
         """An order that somebody places by hand on the bot's account."""
         return self._place(self.key, side, symbol, quantity, price)

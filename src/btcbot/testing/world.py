@@ -22,24 +22,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from btcbot import bootstrap
 from btcbot.adapters.btcturk import limits
 from btcbot.adapters.metrics import NullMetrics
 from btcbot.config.settings import Settings
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.feed import Wake
-from btcbot.domain.intents import Intent
 from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.errors import Refused, StoreFailed
-from btcbot.strategies.base import Strategy, StrategyContext, UsesSignals
-from btcbot.testing.chance import AT_START, NOT_STARTED, Chance, Concern, place_of
+from btcbot.strategies.base import Strategy, UsesSignals
+from btcbot.testing.at_points import AtPoints
+from btcbot.testing.chance import AT_START, NOT_STARTED, Chance, Concern
 from btcbot.testing.checkers import Checkers, Violated
 from btcbot.testing.checkers.feed_eye import FeedEye
 from btcbot.testing.course import LIMITS_SECONDS, Course
 from btcbot.testing.effects import Effects
-from btcbot.testing.faults import FAULTS, Firing
+from btcbot.testing.fault import Firing
+from btcbot.testing.faults import FAULTS
 from btcbot.testing.feed_effects import FeedEffects
 from btcbot.testing.in_process_feed import InProcessFeed, Plug
 from btcbot.testing.in_process_rig import Rig
@@ -47,58 +46,18 @@ from btcbot.testing.manual_clock import EPOCH_MS
 from btcbot.testing.moving_market import RULES_AGE_MS, MovingMarket
 from btcbot.testing.on_the_way import OnTheWay
 from btcbot.testing.past import give_past
+from btcbot.testing.play import Story
 from btcbot.testing.points import Crash
-from btcbot.testing.profiles_played import PLAYED, KeepsOrders, WithSignals, keeps_orders
+from btcbot.testing.profiles_played import PLAYED, KeepsOrders, Moody, WithSignals, keeps_orders
 from btcbot.testing.stage import NoLog, fast_folder, prepared_image, trades_told_at_once
 from btcbot.testing.swarm import PRICES, RandomWishes, Swarm, both_wishes, draw_swarm, limits_of
 from btcturk_sim.accounts import Transfer
 from btcturk_sim.instruments import FIAT
 
-
-class Story(msgspec.Struct, kw_only=True):
-    """What became of a world. `comparisons` of the books with the venue at rest, all of them without a difference."""
-
-    seed: int
-    violation: tuple[str, str] | None
-    swarm: Swarm
-    profile: str
-    fired: list[Firing]
-    faults: Counter[str]
-    crashes: int
-    crashed_in: Counter[str]  # named values that a unit wrote at whose commit the process ended
-    submits: int
-    fills: int
-    instruments: int  # pairs that an order was sent for
-    comparisons: int
-    cycles: int
-    woken: int  # cycles that the feed woke
-    woken_submits: int  # orders that left in these
-    trace: list[str]
-    trace_sha256: str
-    cpu_s: float = 0.0  # what it took, where somebody measured
-
+__all__ = ["Story", "World"]
 
 #: How reasons of a report begin that overseers gave, and gates; of a single pair, after its name.
 _OF_OVERSEERS: Final = ("narrowed:", "budget:", "capital:", "barred:", "gate_closed:")
-#: At these it is known too whether the kill chain has turned its switch in the unit that closes a cycle.
-_AT_A_COMMIT: Final = ("before commit", "after commit")
-
-
-class Moody:
-    """The strategy of a world that is overseen: sometimes it raises."""
-
-    def __init__(self, world: World, inner: Strategy) -> None:
-        self._world = world
-        self._inner = inner
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    def generate(self, context: StrategyContext) -> Sequence[Intent]:
-        if self._world.has_bad_strategy:
-            raise RuntimeError("the strategy has a bad day")
-        return self._inner.generate(context)
 
 
 class World:
@@ -156,7 +115,7 @@ class World:
         self.feed_effects = FeedEffects(self)
         self.on_the_way = OnTheWay(self)
         self.rig.venue.transport.meddler = self.on_the_way
-        self.rig.points.watch = self._at_point
+        self.rig.points.watch = AtPoints(self).reached
 
     def _build(self) -> Rig:
         swarm, feed, key = self.swarm, self.swarm.feed, f"world-{os.getpid()}"
@@ -197,7 +156,7 @@ class World:
         wisher = chance if wishes == "random" else both_wishes(self, chance, strategy) if wishes == "both" else strategy
         if not self.profile.is_overseen:
             return wisher
-        moody = Moody(self, wisher)
+        moody = Moody(wisher, lambda: self.has_bad_strategy)
         return WithSignals(moody, wisher) if isinstance(wisher, UsesSignals) else moody
 
     @property
@@ -351,36 +310,6 @@ class World:
         self.rig.restart()
         self.checkers.new_life()
         self.rig.ask("resume", reason="the key is fine")
-
-    def _at_point(self, name: str) -> None:
-        self.points_passed = len(self.rig.points.passed)
-        if self.profile.is_overseen and name in _AT_A_COMMIT:
-            self._look_at_kill_file()
-        if name == "after commit":
-            self.trace.append("+" + ",".join(statement for statement, _ in self.rig.last_unit()))
-            self.checkers.committed()
-        if not self.is_stormy:
-            return
-        place = place_of(name)
-        crash = self.chance.occasion("crash", f"crash:{place}")
-        if crash is not None:
-            self.note(crash)
-            if name in _AT_A_COMMIT:
-                unit = self.rig.last_unit()
-                self.crashed_in.update(str(row["name"]) for statement, row in unit if statement == "put_value")
-            raise Crash(name)
-        self.occasion("point", place)
-
-    def _look_at_kill_file(self) -> None:
-        """The kill chain makes it too, and lets it go where its settings say so; else the operator does, in a while."""
-        is_there = self.rig.kill_switch().path.exists()
-        if is_there and self.kill_since is None:
-            self.kill_since, self.is_kill_of_chain = self.points_passed, True
-            self.tell("the kill chain has made the kill file")
-            if self.is_stormy:
-                self.effects.lets_kill_file_go()
-        elif not is_there and self.is_kill_of_chain:
-            self.kill_since, self.is_kill_of_chain = None, False
 
     def occasion(self, concern: Concern, place: str) -> None:
         firing = self.chance.occasion(concern, place)

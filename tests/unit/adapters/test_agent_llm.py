@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from msgspec.structs import replace
-from tests.builders import NOW_MS, RATES, a_buy, a_quote, a_sell, an_account, an_instrument
+from tests.builders import a_buy, a_report, a_sell, draft_facts
+from tests.unit import agents
 
 from btcbot.adapters.agent.llm import BODY_BYTES_MAX, LlmPolicy
 from btcbot.adapters.agent.prompt import PROMPT_CHARACTERS_MAX, SYSTEM, prompt_of
@@ -29,14 +29,10 @@ from btcbot.adapters.logs import configure_logging, shutdown_logging
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.config.agent_key import read_agent_key
 from btcbot.config.secrets import Secret
-from btcbot.decisions.agent import AgentRules
-from btcbot.decisions.draft import Draft, DraftFacts
-from btcbot.domain.agent import AgentAction, AgentQuestion, AgentReply, AskedWish, FailureKind
-from btcbot.domain.cycles import CycleOutcome, CycleReport
-from btcbot.domain.intents import Side
+from btcbot.decisions.draft import Draft
+from btcbot.domain.agent import AgentAction, AgentQuestion, AgentReply, FailureKind
 from btcbot.domain.notes import NoteKind
-from btcbot.domain.stance import FREE, TradingMode
-from btcbot.domain.universe import Watched
+from btcbot.domain.stance import FREE
 from btcbot.errors import ConfigurationError
 from btcbot.services.agent import AgentService
 from btcbot.services.execution import ExecutionSummary
@@ -121,31 +117,10 @@ def policy(endpoint: Endpoint) -> Iterator[LlmPolicy]:
 
 
 def a_question(wishes: int = 2, why: str = "an example") -> AgentQuestion:
-    return AgentQuestion(
-        cycle_id="c1",
-        now_ms=NOW_MS,
-        local_ms=NOW_MS,
-        quote_asset="TRY",
-        mode=TradingMode.NORMAL,
-        free_cash=Decimal(1_000),
+    """About so many buys of 2 ADA at 100.05."""
+    return agents.a_question(
+        *(agents.a_wish(number, price=Decimal("100.05"), why=why) for number in range(1, wishes + 1)),
         equity=Decimal(1_200),
-        drawdown=Decimal(0),
-        brakes=(),
-        unquoted=(),
-        last_order_ms=None,
-        wishes=tuple(
-            AskedWish(
-                number=number,
-                symbol="ADATRY",
-                side=Side.BUY,
-                price=Decimal("100.05"),
-                quantity=Decimal(2),
-                spread_bps=Decimal(10),
-                why=why,
-            )
-            for number in range(1, wishes + 1)
-        ),
-        positions=(),
     )
 
 
@@ -419,18 +394,8 @@ class _Tape:
 
 
 def service(store: SqliteStore, policy: LlmPolicy) -> AgentService:
-    rules = AgentRules(
-        observe_only=False,
-        symbols=frozenset(),
-        order_value_min=Decimal(0),
-        order_value_max=Decimal(0),
-        spread_bps_max=Decimal(120),
-        drawdown_max=Decimal(0),
-        cooldown_ms=0,
-        unquoted_max=0,
-    )
     return AgentService(
-        rules,
+        agents.RULES,
         policy,
         store,
         ManualClock(),
@@ -442,45 +407,11 @@ def service(store: SqliteStore, policy: LlmPolicy) -> AgentService:
     )
 
 
-FACTS = DraftFacts(
-    cycle_id="c1",
-    now_ms=NOW_MS,
-    local_ms=NOW_MS,
-    quote_asset="TRY",
-    instruments={"ADATRY": an_instrument()},
-    quotes={"ADATRY": a_quote()},
-    account=an_account(TRY="1000"),
-    positions={},
-    open_orders=(),
-    holds={},
-    fee_rates=RATES,
-    free_cash=Decimal(1_000),
-    equity=Decimal(1_000),
-    universe=Watched(active=("ADATRY",), watched=("ADATRY",)),
-    stance=FREE,
-)
-
-
 def play(agent: AgentService, store: SqliteStore, number: int) -> Draft:
     """One cycle that wishes a buy and a sell."""
     cycle_id = f"c{number:08d}"
-    draft = agent.shape(Draft(intents=[a_buy("2"), a_sell("2")]), replace(FACTS, cycle_id=cycle_id))
-    report = CycleReport(
-        cycle_id=cycle_id,
-        number=number,
-        mode="live",
-        profile="run",
-        outcome=CycleOutcome.COMPLETED,
-        reasons=(),
-        started_at_ms=NOW_MS,
-        ended_at_ms=NOW_MS,
-        counts={},
-        gates={},
-        quotes={},
-        equity_try=None,
-        realized_pnl_try=Decimal(0),
-        unrealized_pnl_try=Decimal(0),
-    )
+    draft = agent.shape(Draft(intents=[a_buy("2"), a_sell("2")]), draft_facts(cycle_id=cycle_id, equity=Decimal(1_000)))
+    report = a_report(number)
     with store.transaction() as tx:
         end = CycleEnd(report=report, seconds=0, summary=ExecutionSummary(), stance=FREE, draft=draft)
         agent.cycle_ended(end, tx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -22,7 +23,7 @@ from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.intents import Intent, Side
 from btcbot.errors import Refused
 from btcbot.profiles import STAGE4, STAGE7, Profile
-from btcbot.strategies.base import StrategyContext
+from btcbot.strategies.base import StrategyContext, Wakes
 from btcbot.strategies.ema_cross import EmaCross
 from btcbot.strategies.limit_band import LimitBand
 
@@ -144,6 +145,44 @@ class Raises:
         raise ZeroDivisionError("no bars, no average")
 
 
+class Leaves:
+    name = "gone"
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        sys.exit(0)
+
+
+class Waits:
+    """Wishes nothing, and says something strange when it is asked what it waits for."""
+
+    name = "sleepy"
+
+    def __init__(self, wakes: object) -> None:
+        self._wakes = wakes
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        return []
+
+    def wakes(self, context: StrategyContext) -> Wakes:
+        if isinstance(self._wakes, BaseException):
+            raise self._wakes
+        return self._wakes  # type: ignore[return-value]
+
+
+class Forges:
+    """Writes ten times the price into what it is given to look at, to be allowed to buy at ten times the price."""
+
+    name = "forger"
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def generate(self, context: StrategyContext) -> Sequence[Intent]:
+        shown = getattr(context, self._what)
+        shown["ADATRY"] = None
+        return []
+
+
 class Nonsense:
     name = "hasty"
 
@@ -154,9 +193,9 @@ class Nonsense:
         return None if self._wish is None else [self._wish]  # type: ignore[return-value, list-item]
 
 
-def an_intent(price: object, side: object = Side.BUY) -> Intent:
+def an_intent(price: object, side: object = Side.BUY, symbol: object = "ADATRY") -> Intent:
     return Intent(
-        intent_id="1", cycle_id="1", strategy="hasty", symbol="ADATRY", side=side, price=price,  # type: ignore[arg-type]
+        intent_id="1", cycle_id="1", strategy="hasty", symbol=symbol, side=side, price=price,  # type: ignore[arg-type]
         quantity=Decimal(1), why="",
     )  # fmt: skip
 
@@ -170,6 +209,18 @@ def an_intent(price: object, side: object = Side.BUY) -> Intent:
         (Nonsense(None), "hasty gave a NoneType instead of a list of intents"),
         (Nonsense(an_intent(Decimal(100), "buy")), "hasty wished a side of ADATRY that is a str; write Side.BUY"),
         (Nonsense(an_intent(Decimal("NaN"))), "hasty wished a price of ADATRY that is NaN"),
+        (Nonsense(an_intent(Decimal("1e30"))), "hasty wished a price of ADATRY that is 1E+30, which no venue takes"),
+        (Nonsense(an_intent(Decimal("1e-30"))), "hasty wished a price of ADATRY that is 1E-30, which no venue takes"),
+        (Nonsense(an_intent(Decimal(100), symbol=5)), "hasty wished a symbol that is a int; write text"),
+        (Leaves(), "gone raised SystemExit: 0 (test_engine.py:"),
+        (Waits(RuntimeError("boom")), "wakes of sleepy raised RuntimeError: boom (test_engine.py:"),
+        (Waits(SystemExit(0)), "wakes of sleepy raised SystemExit: 0 (test_engine.py:"),
+        (Waits("never"), "wakes of sleepy gave a str instead of Wakes"),
+        (Waits(Wakes(changes=(("ADATRY", "nosuch"),))), "wakes of sleepy named what there is not, Wakes("),
+        (Waits(Wakes(bid_at_least={"NOTRY": Decimal(1)})), "wakes of sleepy named what there is not, Wakes("),
+        (Forges("quotes"), "forger raised TypeError: 'mappingproxy' object does not support item assignment"),
+        (Forges("instruments"), "forger raised TypeError: 'mappingproxy' object does not support item assignment"),
+        (Forges("positions"), "forger raised TypeError: 'mappingproxy' object does not support item assignment"),
     ],
 )
 def test_a_strategy_that_fails_ends_the_run_with_one_line_that_says_where(strategy: object, told: str) -> None:

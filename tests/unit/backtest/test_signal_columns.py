@@ -154,6 +154,15 @@ def test_the_averages_of_a_cross_are_those_of_the_plain_loop() -> None:
     assert len(crossed) > 10
 
 
+@pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 9_000])
+def test_an_average_goes_on_where_one_portion_ends_and_the_next_begins(length: int) -> None:
+    closes = np.random.default_rng(7).integers(90_000, 110_000, length).tolist()
+    bars, signals = columns(closes), {"fast": Ema(20), "slow": Ema(100)}
+    found, expected = compute(signals, bars), one_by_one(signals, bars)
+    for name in signals:
+        assert bits(found[name][100:].tolist()) == bits(list(expected[name])[100:])
+
+
 def test_windows_by_hand() -> None:
     """Closes 1, 2, 3, 4, 10 at scale 0: every window of three."""
     bars = columns([1, 2, 3, 4, 10], price_scale=0)

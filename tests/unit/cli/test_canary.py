@@ -107,6 +107,19 @@ class TestWhatIsRefused:
         refused(run("canary", "once", "--symbol", "BTCTRY", "--notional-try", text), "--notional-try")
 
     @pytest.mark.usefixtures("live")
+    @pytest.mark.parametrize("targets", ["BTCTRY:0.5,ETHTRY:0.5", "ETHTRY:1"])
+    def test_nothing_for_targets_of_a_whole_portfolio(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, targets: str
+    ) -> None:
+        """The env file of a portfolio names pairs that the canary does not trade: that was refused as its fault."""
+        monkeypatch.setenv("SYMBOLS", "BTCTRY,ETHTRY")
+        monkeypatch.setenv("PORTFOLIO_TARGETS", targets)
+        said = run("canary", "once", "--symbol", "BTCTRY")
+        assert said.status == 1, said
+        assert "PORTFOLIO_TARGETS" not in said.err
+        assert "WARN (--allow-warn goes on): [database] exists" in said.out
+
+    @pytest.mark.usefixtures("live")
     def test_more_than_one_pair(self, run: Run) -> None:
         refused(run("canary", "once", "--symbol", "BTCTRY,ETHTRY"), "--symbol", "one pair")
 

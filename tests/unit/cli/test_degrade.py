@@ -56,7 +56,9 @@ def test_a_book_that_never_degraded(run: Run, book: Path) -> None:
     told = run("degrade", "status", "--json", "--db", book).json
     assert (told["level"], told["mode"], told["why"], told["override"]) == (0, "NORMAL", "", None)
     assert (told["anomalies"], told["changes"]) == ([], [])
-    assert "nothing unusual" in run("degrade", "status", "--db", book).out
+    shown = run("degrade", "status", "--db", book).out
+    assert "nothing unusual" in shown
+    assert "kept for      nothing to keep" in shown
 
 
 def test_it_tells_level_cause_cooldown_and_the_last_ten_anomalies(run: Run, degraded: Path) -> None:
@@ -70,6 +72,7 @@ def test_it_tells_level_cause_cooldown_and_the_last_ten_anomalies(run: Run, degr
     assert [(one["what"], one["before"], one["after"]) for one in told["changes"]] == [("raised", 0, 1)]
     shown = run("degrade", "status", "--db", degraded)
     assert "level 1, NORMAL - FEED_STALLED: 31 s" in shown.out
+    assert f"s more, then until {RULES.quiet_cycles * 2} cycles in a row are quiet (0 so far)" in shown.out
     assert "\x1b" not in shown.out
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.builders import a_report
 from tests.unit.cli.books import SUSPENSE_ENTRY, Run, entry, order
 
 from btcbot.adapters.store.sqlite import SqliteStore
@@ -16,7 +17,7 @@ from btcbot.cli.checks import FAIL, PASS, WARN, Finding, shown, summary, worst_o
 from btcbot.cli.checks_local import books, ops
 from btcbot.cli.checks_slo import judged
 from btcbot.config.groups.slo import SloSettings, slo_problems
-from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.cycles import CycleReport
 from btcbot.domain.ledger import Account, EntryKind
 from btcbot.domain.orders import Order, OrderStatus
 from btcbot.services import values
@@ -25,21 +26,11 @@ NOW_MS = 1_790_000_000_000
 
 
 def a_cycle(number: int, milliseconds: int = 500, equity: str | None = "1000") -> CycleReport:
-    return CycleReport(
-        cycle_id=f"c{number:08d}",
-        number=number,
-        mode="live",
-        profile="run",
-        outcome=CycleOutcome.COMPLETED,
-        reasons=(),
+    return a_report(
+        number,
         started_at_ms=NOW_MS,
         ended_at_ms=NOW_MS + milliseconds,
-        counts={},
-        gates={},
-        quotes={},
         equity_try=None if equity is None else Decimal(equity),
-        realized_pnl_try=Decimal(0),
-        unrealized_pnl_try=Decimal(0),
     )
 
 

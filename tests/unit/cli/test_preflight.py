@@ -15,6 +15,7 @@ from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.cli.preflight import MENDS
 from btcbot.config.secrets import Secret, key_fingerprint
 from btcbot.decisions.degrade import DegradeState, Override
+from btcbot.decisions.freeze import FreezeRecord, Unexplained, UnexplainedKind
 from btcbot.decisions.gates import _NAMES
 from btcbot.domain.book import BookIdentity
 from btcbot.domain.reasons import TradingState
@@ -129,7 +130,39 @@ class TestWhatTheDatabaseSays:
 
     def test_a_freeze(self, run: Run, database: Path) -> None:
         put(database, ORDER_FREEZE, "whatever it is")
-        assert "freeze clear" in self.fails(run, database, ("freeze", "off"))
+        assert "freeze clear" in self.fails(run, database, ("freeze", "orders"))
+
+    def test_a_freeze_is_told_once_and_not_as_a_gate_and_a_degrade_level_as_well(
+        self, run: Run, database: Path
+    ) -> None:
+        """Three lines for one cause, with three commands, of which two were of no use."""
+        strangers = tuple(
+            Unexplained(key=f"venue:{at}", kind=UnexplainedKind.OTHER_BOOK, symbol="BTCTRY", detail=f"buy {at}")
+            for at in range(1, 4)
+        )
+        put(database, ORDER_FREEZE, encoded(FreezeRecord(since_ms=1, cycle_id="c1", orders=strangers)))
+        put(database, DEGRADE, encoded(Kept(machine=DegradeState(is_frozen=True))))
+        said = run("preflight", "--json", "--db", database)
+        failed = {name: check["message"] for name, check in checks_of(said).items() if check["level"] == "FAIL"}
+        assert failed == {
+            ("freeze", "orders"): "3 that nobody can explain (other_book BTCTRY: buy 1; other_book BTCTRY: buy 2; "
+            "and 1 more); «btcbot freeze status», then «btcbot freeze clear --yes»"
+        }
+
+    def test_a_freeze_that_was_cleared_leaves_nothing_behind_though_no_cycle_has_run_since(
+        self, run: Run, database: Path
+    ) -> None:
+        put(database, ORDER_FREEZE, "")
+        put(database, DEGRADE, encoded(Kept(machine=DegradeState(is_frozen=True))))
+        assert run("preflight", "--db", database).status == 0
+        assert run("degrade", "status", "--json", "--db", database).json["level"] == 0
+
+    def test_anomalies_beside_a_freeze_are_told_by_themselves(self, run: Run, database: Path) -> None:
+        put(database, ORDER_FREEZE, "whatever it is")
+        machine = DegradeState(level=1, why="FEED_STALLED: 30 s", is_frozen=True)
+        put(database, DEGRADE, encoded(Kept(machine=machine)))
+        told = self.fails(run, database, ("degrade", "level"))
+        assert told.startswith("1; FEED_STALLED: 30 s; see «btcbot degrade status»")
 
     def test_a_degrade_level(self, run: Run, database: Path) -> None:
         put(database, DEGRADE, encoded(Kept(machine=DegradeState(level=2))))
@@ -147,6 +180,21 @@ class TestWhatTheDatabaseSays:
     def test_a_kill_file(self, run: Run, database: Path) -> None:
         run("kill", "on", "--db", database)
         assert "btcbot kill off" in self.fails(run, database, ("gates", "kill_file"))
+
+    def test_a_database_of_a_dry_run_is_told_once(self, run: Run, tmp_path: Path) -> None:
+        """It has no key either, and was told a second time with «db rebind», which is refused for it."""
+        path = tmp_path / "dry.db"
+        store = SqliteStore.open(path)
+        with store.transaction() as tx:
+            tx.put_identity(
+                BookIdentity(
+                    book_id="dry", mode="dry_run", venue_host="127.0.0.1", key_fingerprint=None, created_at_ms=1
+                )
+            )
+        store.close()
+        failed = [one for one in checks_of(run("preflight", "--json", "--db", path)).values() if one["level"] == "FAIL"]
+        assert "database_not_live" in [one["name"] for one in failed]
+        assert "rebind" not in str(failed)
 
     def test_a_database_of_another_key(self, run: Run, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BTCTURK_API_KEY", "ANOTHER")

@@ -40,6 +40,13 @@ class TestReport:
         assert told["drawdown"]["amount"] == "0"
         assert told["compared"] == {}
 
+    def test_a_database_without_a_cycle_claims_nothing(self, run: Run, tmp_path: Path) -> None:
+        """It used to say that books and cycles agree, and a result of «–: – realised, – unrealised»."""
+        SqliteStore.open(tmp_path / "new.db").close()
+        shown = run("report", "--db", tmp_path / "new.db").out
+        assert "books and cycles   no cycle to compare yet" in shown
+        assert "  result           – (no cycle could tell it)" in shown
+
     def test_text_is_for_people(self, run: Run, db: Path) -> None:
         said = run("report", "--db", db)
         assert said.status == 0

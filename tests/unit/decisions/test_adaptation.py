@@ -58,6 +58,14 @@ def test_three_healthy_cycles_bring_one_more_symbol_and_five_percent_more_turnov
     assert grown.changes[0].reason == "3 healthy cycles in a row"
 
 
+def test_the_universe_does_not_grow_beyond_what_can_be_chosen_at_all() -> None:
+    """It used to grow to ADAPTATION_UNIVERSE_MAX, a line of history for each symbol that is not there."""
+    run = Run(begin(START), replace(RULES, candidates=21))
+    run.cycles(12)
+    assert run.tuning.universe_size == 21
+    assert run.tuning.turnover_per_cycle_max > START.turnover_per_cycle_max * Decimal("1.06"), "the rest goes on"
+
+
 def test_what_has_grown_proves_itself_before_it_grows_again() -> None:
     run = a_run()
     run.cycles(5)

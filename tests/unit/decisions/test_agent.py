@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.builders import NOW_MS, a_buy, a_sell, an_instrument, an_intent, client_id
+from tests.unit.agents import RULES, a_question, a_wish
 
 from btcbot.decisions.agent import (
-    AgentRules,
     Nonsense,
     RulePolicy,
     Standing,
@@ -29,7 +29,6 @@ from btcbot.domain.agent import (
     AgentAction,
     AgentAnswer,
     AgentFailure,
-    AgentQuestion,
     AskedWish,
     FailureKind,
     Smaller,
@@ -37,51 +36,8 @@ from btcbot.domain.agent import (
 )
 from btcbot.domain.intents import Intent, Side
 from btcbot.domain.reasons import ReasonCode
-from btcbot.domain.stance import TradingMode
 
-RULES = AgentRules(
-    observe_only=False,
-    symbols=frozenset(),
-    order_value_min=Decimal(0),
-    order_value_max=Decimal(0),
-    spread_bps_max=Decimal(120),
-    drawdown_max=Decimal(0),
-    cooldown_ms=0,
-    unquoted_max=0,
-)
 INSTRUMENTS = {"ADATRY": an_instrument()}
-
-
-def a_wish(number: int = 1, side: Side = Side.BUY, quantity: str = "2", **changes: Any) -> AskedWish:
-    wish = AskedWish(
-        number=number,
-        symbol="ADATRY",
-        side=side,
-        price=Decimal(100),
-        quantity=Decimal(quantity),
-        spread_bps=Decimal(10),
-        why="an example",
-    )
-    return replace(wish, **changes)
-
-
-def a_question(*wishes: AskedWish, **changes: Any) -> AgentQuestion:
-    question = AgentQuestion(
-        cycle_id="c1",
-        now_ms=NOW_MS,
-        local_ms=NOW_MS,
-        quote_asset="TRY",
-        mode=TradingMode.NORMAL,
-        free_cash=Decimal(1_000),
-        equity=Decimal(1_000),
-        drawdown=Decimal(0),
-        brakes=(),
-        unquoted=(),
-        last_order_ms=None,
-        wishes=wishes,
-        positions=(),
-    )
-    return replace(question, **changes)
 
 
 # -- from an answer to a draft -----------------------------------------------------------------------------------------
@@ -193,7 +149,11 @@ def test_no_change_gives_back_the_very_draft() -> None:
         ({"brakes": ("kill_switch",)}, {}, "kill_switch"),
         ({"brakes": ("safe_mode",)}, {}, "safe_mode"),
         ({"unquoted": ("ETHTRY",)}, {}, "no usable quote of ETHTRY"),
-        ({"drawdown": Decimal(100)}, {"drawdown_max": Decimal(100)}, "100 below the highest result"),
+        (
+            {"drawdown": Decimal(100)},
+            {"drawdown_max": Decimal(100)},
+            "100 TRY below the highest profit, AGENT_MAX_DRAWDOWN_TRY is 100; or measure from now on: «btcbot budget",
+        ),
         ({"last_order_ms": NOW_MS - 4_999}, {"cooldown_ms": 5_000}, "4999 ms since the last order"),
         ({}, {"observe_only": True}, "AGENT_OBSERVE_ONLY"),
     ],

@@ -131,6 +131,34 @@ class TestWindows:
     def test_a_halt_is_told_at_once(self) -> None:
         assert Night("halted").after(0, gauges={"halted": 1}) == ["halted"]
 
+    def test_a_start_with_many_pairs_is_no_fallback_to_rest(self) -> None:
+        """Until each book has been compared, thirty in a minute, quotes come from REST: that woke somebody at every
+        start with twenty pairs."""
+        night = Night("ws_rest_fallback")
+        for _ in range(60):
+            assert night.after(2, counted={"ws_rest_fallback": 40}) == []
+        for _ in range(600):
+            assert night.after(2) == []
+
+    def test_quotes_that_keep_coming_from_rest_are_told_after_five_minutes(self) -> None:
+        night = Night("ws_rest_fallback")
+        fired = [night.after(10, counted={"ws_rest_fallback": 2}) for _ in range(40)]
+        assert fired.index(["ws_rest_fallback"]) == 32, "three cycles until it is 6 a minute, then 300 s"
+
+    def test_a_fallback_that_pauses_begins_anew(self) -> None:
+        night = Night("ws_rest_fallback")
+        for _ in range(4):
+            for _ in range(28):
+                assert night.after(10, counted={"ws_rest_fallback": 2}) == []
+            assert night.after(90) == []
+
+    def test_a_fallback_goes_on_across_a_restart(self) -> None:
+        night = Night("ws_rest_fallback")
+        for _ in range(28):
+            assert night.after(10, counted={"ws_rest_fallback": 2}) == []
+        night.restart(20)
+        assert [night.after(10, counted={"ws_rest_fallback": 2}) for _ in range(3)][-1] == ["ws_rest_fallback"]
+
     def test_ninety_five_of_a_hundred(self) -> None:
         night = Night("cycle_latency_high")
         assert night.after(10, observed={"cycle_latency_high": [0.1] * 95 + [9.0] * 5}) == []

@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 from tests.builders import (
     NOW_MS,
-    RATES,
     a_buy,
     a_hold,
     a_position,
@@ -20,6 +19,7 @@ from tests.builders import (
     an_instrument,
     an_intent,
     an_order,
+    draft_facts,
 )
 
 from btcbot.decisions.allocation import Allocation, allocate
@@ -31,32 +31,13 @@ from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.replacements import begun
 from btcbot.domain.stance import Stance
 from btcbot.domain.tuning import Tuning
-from btcbot.domain.universe import Watched
 
 SYMBOLS = ("ADATRY", "BTCTRY", "ETHTRY", "SOLTRY")
 
 
 def facts(free: str = "10000", **changes: Any) -> DraftFacts:
     """Four pairs with a mid of 100 and `free` TRY; no position, no order, nothing narrowed or tuned."""
-    account = changes.get("account", an_account(TRY=free))
-    plain = DraftFacts(
-        cycle_id="c1",
-        now_ms=NOW_MS,
-        local_ms=NOW_MS,
-        quote_asset="TRY",
-        instruments={symbol: an_instrument(symbol) for symbol in SYMBOLS},
-        quotes={symbol: a_quote(symbol) for symbol in SYMBOLS},
-        account=account,
-        positions={},
-        open_orders=(),
-        holds={},
-        fee_rates=RATES,
-        free_cash=account.free("TRY"),
-        equity=None,
-        universe=Watched(active=SYMBOLS, watched=SYMBOLS),
-        stance=Stance(),
-    )
-    return replace(plain, **changes)
+    return draft_facts(*SYMBOLS, **({"account": an_account(TRY=free)} | changes))
 
 
 def holding(quantity: str, cost: str = "100", **changes: Any) -> DraftFacts:

@@ -10,18 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.builders import (
-    NOW_MS,
-    RATES,
-    a_hold,
-    a_position,
-    a_quote,
-    an_account,
-    an_instrument,
-    an_intent,
-    an_order,
-    decimals,
-)
+from tests.builders import RATES, decimals, draft_facts
+from tests.unit.decisions.drawn import LISTED, WISHED, markets, wishes
 
 from btcbot.decisions.allocation import allocate
 from btcbot.decisions.allotment import AllocationRules, UsageMode, investable
@@ -29,69 +19,16 @@ from btcbot.decisions.draft import Draft, DraftFacts
 from btcbot.decisions.fees import hold_amount
 from btcbot.domain import money
 from btcbot.domain.intents import Intent, Side
-from btcbot.domain.orders import WORKING, OrderStatus
+from btcbot.domain.orders import WORKING
 from btcbot.domain.stance import Stance
-from btcbot.domain.universe import Watched
-
-#: XRPTRY is wished for but not listed.
-WISHED = ("ADATRY", "BTCTRY", "ETHTRY", "XRPTRY")
-LISTED = WISHED[:3]
-
-
-@st.composite
-def wishes(draw: st.DrawFn) -> tuple[Intent, ...]:
-    return tuple(
-        an_intent(
-            draw(st.sampled_from(Side)),
-            quantity=str(draw(decimals("-1", "30", 6))),
-            price=str(draw(decimals("97", "103", 4))),
-            symbol=draw(st.sampled_from(WISHED)),
-            number=number,
-        )
-        for number in range(draw(st.integers(1, 10)))
-    )
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> DraftFacts:
-    amount = decimals("0", "30", 4)
-    positions = {
-        symbol: a_position(symbol, str(draw(amount)), str(draw(decimals("0", "3000", 4)))) for symbol in LISTED
-    }
-    orders = [
-        replace(
-            an_order(number, quantity="3", filled=draw(st.sampled_from(["0", "1"]))),
-            symbol=draw(st.sampled_from(LISTED)),
-            side=draw(st.sampled_from(Side)),
-            status=draw(st.sampled_from([OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN])),
-        )
-        for number in range(draw(st.integers(0, 3)))
-    ]
-    account = an_account(
-        TRY=str(draw(decimals("0", "6000", 2))), ADA=str(draw(amount)), BTC=str(draw(amount)), ETH=str(draw(amount))
-    )
-    return DraftFacts(
-        cycle_id="c1",
-        now_ms=NOW_MS,
-        local_ms=NOW_MS,
-        quote_asset="TRY",
-        instruments={symbol: an_instrument(symbol, quantity_scale=draw(st.integers(0, 4))) for symbol in LISTED},
-        quotes={symbol: a_quote(symbol) for symbol in LISTED if draw(st.booleans()) or symbol == "ADATRY"},
-        account=account,
-        positions=positions,
-        open_orders=orders,
-        holds={
-            order.client_order_id: a_hold(
-                order,
-                str(hold_amount(order.side, order.price, order.leaves_quantity, RATES)),
-                asset="TRY" if order.side is Side.BUY else order.symbol.removesuffix("TRY"),
-            )
-            for order in orders
-        },
-        fee_rates=RATES,
-        free_cash=account.free("TRY"),
-        equity=None,
-        universe=Watched(active=LISTED, watched=LISTED),
+    market = draw(markets())
+    return draft_facts(
+        *LISTED,
+        **market._asdict(),
         stance=Stance(cash_kept=draw(st.sampled_from([Decimal(0), Decimal(500)]))),
     )
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from tests.builders import a_report
 
 from btcbot.decisions.parity import Decided, Difference, decided, fingerprint, first_difference
 from btcbot.domain.cycles import CycleOutcome, CycleReport, Verdict
@@ -14,22 +15,7 @@ from btcbot.domain.orders import Order, OrderStatus
 
 
 def report(number: int, outcome: CycleOutcome = CycleOutcome.COMPLETED, *reasons: str) -> CycleReport:
-    return CycleReport(
-        cycle_id=f"c{number:08d}",
-        number=number,
-        mode="live",
-        profile="run",
-        outcome=outcome,
-        reasons=reasons,
-        started_at_ms=number,
-        ended_at_ms=number + 1,
-        counts={},
-        gates={},
-        quotes={},
-        equity_try=None,
-        realized_pnl_try=Decimal(0),
-        unrealized_pnl_try=Decimal(0),
-    )
+    return a_report(number, outcome=outcome, reasons=reasons, started_at_ms=number, ended_at_ms=number + 1)
 
 
 def verdict(price: str, code: str = "allowed", at_ms: int = 1) -> Verdict:

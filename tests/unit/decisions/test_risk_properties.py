@@ -7,79 +7,19 @@ from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
-from tests.builders import (
-    NOW_MS,
-    RATES,
-    a_hold,
-    a_position,
-    a_quote,
-    an_account,
-    an_instrument,
-    an_intent,
-    an_order,
-    decimals,
-)
+from tests.builders import NOW_MS, RATES, decimals
+from tests.unit.decisions.drawn import LISTED, markets, wishes
 
-from btcbot.decisions.fees import hold_amount
 from btcbot.decisions.risk import Allowed, RiskFacts, RiskLimits, evaluate
 from btcbot.domain.intents import Intent, Side
-from btcbot.domain.orders import OrderStatus
-
-#: XRPTRY is wished for but not listed.
-WISHED = ("ADATRY", "BTCTRY", "ETHTRY", "XRPTRY")
-LISTED = WISHED[:3]
-
-
-@st.composite
-def wishes(draw: st.DrawFn) -> list[Intent]:
-    return [
-        an_intent(
-            draw(st.sampled_from(Side)),
-            quantity=str(draw(decimals("-1", "30", 6))),
-            price=str(draw(decimals("97", "103", 4))),
-            symbol=draw(st.sampled_from(WISHED)),
-            number=number,
-        )
-        for number in range(draw(st.integers(1, 10)))
-    ]
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> RiskFacts:
-    amount = decimals("0", "30", 4)
-    positions = {
-        symbol: a_position(symbol, str(draw(amount)), str(draw(decimals("0", "3000", 4)))) for symbol in LISTED
-    }
-    orders = [
-        replace(
-            an_order(number, quantity="3", filled=draw(st.sampled_from(["0", "1"]))),
-            symbol=draw(st.sampled_from(LISTED)),
-            side=draw(st.sampled_from(Side)),
-            status=draw(st.sampled_from([OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN])),
-        )
-        for number in range(draw(st.integers(0, 3)))
-    ]
-    holds = {
-        order.client_order_id: a_hold(
-            order,
-            str(hold_amount(order.side, order.price, order.leaves_quantity, RATES)),
-            asset="TRY" if order.side is Side.BUY else order.symbol.removesuffix("TRY"),
-        )
-        for order in orders
-    }
-    quotes = {symbol: a_quote(symbol) for symbol in LISTED if draw(st.booleans()) or symbol == "ADATRY"}
     return RiskFacts(
         now_ms=NOW_MS,
-        instruments={symbol: an_instrument(symbol, quantity_scale=draw(st.integers(0, 4))) for symbol in LISTED},
-        quotes=quotes,
+        **draw(markets())._asdict(),
         unusable_quotes={},
-        account=an_account(
-            TRY=str(draw(decimals("0", "6000", 2))), ADA=str(draw(amount)), BTC=str(draw(amount)), ETH=str(draw(amount))
-        ),
-        open_orders=orders,
-        holds=holds,
-        positions=positions,
         last_order_times_ms={
             (draw(st.sampled_from(LISTED)), draw(st.sampled_from(["buy", "sell"]))): NOW_MS
             - draw(st.integers(0, 2_000))
@@ -107,7 +47,9 @@ limits = st.builds(
 
 @settings(deadline=None, max_examples=400)
 @given(intents=wishes(), facts=worlds(), within=limits)
-def test_what_is_allowed_stays_within_every_limit(intents: list[Intent], facts: RiskFacts, within: RiskLimits) -> None:
+def test_what_is_allowed_stays_within_every_limit(
+    intents: tuple[Intent, ...], facts: RiskFacts, within: RiskLimits
+) -> None:
     decisions = evaluate(intents, facts, within)
     allowed = [decision.intent for decision in decisions if isinstance(decision, Allowed)]
     buys = [intent for intent in allowed if intent.side is Side.BUY]

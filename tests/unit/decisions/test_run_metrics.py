@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.builders import (
-    NOW_MS,
-    a_fill,
-    a_position,
-    a_quote,
-    an_account,
-    an_order,
-    decimals,
-)
+from tests.builders import NOW_MS, a_fill, a_position, a_quote, a_report, an_account, an_order, decimals
+from tests.unit.decisions.adaptive import START
 
 from btcbot.decisions.run_metrics import Before, Ended, MetricsLimits, after, inputs_sha256, measure
 from btcbot.domain import money
@@ -28,45 +21,28 @@ from btcbot.domain.orders import OrderStatus
 from btcbot.domain.positions import Position, after_fill
 from btcbot.domain.run_metrics import AlertFlag, Quality, RunMetrics, drawdown_ratio
 from btcbot.domain.stance import FREE, Stance, TradingMode
-from btcbot.domain.tuning import Tuning
 
 LIMITS = MetricsLimits(spread_spike_bps=Decimal(300), reject_spike=3, drawdown_ratio_max=Decimal("0.25"))
-TUNING = Tuning(
-    version=7,
-    universe_size=20,
-    order_offset_bps=Decimal(5),
-    turnover_per_cycle_max=Decimal(1000),
-    orders_per_cycle_max=4,
-    spread_bps_max=Decimal(100),
-    quote_volume_min=Decimal(1000),
-    cash_target=Decimal(300),
-)
+TUNING = replace(START, version=7)
 
 
-def a_report(equity: str | None = "10000", realized: str = "0", unrealized: str = "0", **changes: Any) -> CycleReport:
-    report = CycleReport(
-        cycle_id="c00000001",
-        number=1,
-        mode="paper",
-        profile="stage7-run",
-        outcome=CycleOutcome.COMPLETED,
-        reasons=(),
-        started_at_ms=NOW_MS,
-        ended_at_ms=NOW_MS + 5,
-        counts={},
-        gates={},
-        quotes={},
-        equity_try=None if equity is None else Decimal(equity),
-        realized_pnl_try=Decimal(realized),
-        unrealized_pnl_try=Decimal(unrealized),
-    )
-    return replace(report, **changes)
+def a_result(equity: str | None = "10000", realized: str = "0", unrealized: str = "0", **changes: Any) -> CycleReport:
+    """The report of a cycle on paper that took 5 ms and left the account with this worth."""
+    plain = {
+        "mode": "paper",
+        "profile": "stage7-run",
+        "ended_at_ms": NOW_MS + 5,
+        "equity_try": None if equity is None else Decimal(equity),
+        "realized_pnl_try": Decimal(realized),
+        "unrealized_pnl_try": Decimal(unrealized),
+    }
+    return a_report(**(plain | changes))
 
 
 def an_end(report: CycleReport | None = None, **changes: Any) -> Ended:
     """Of a quiet cycle that saw one symbol."""
     ended = Ended(
-        report=report or a_report(),
+        report=report or a_result(),
         seconds=0.01,
         stance=FREE,
         tuning=TUNING,
@@ -124,7 +100,7 @@ def test_profit_counts_each_cost_once_and_equals_what_the_cash_says(
 
     found = measure(
         an_end(
-            a_report("10000", money.plain(position.realized_pnl), money.plain(unrealized)),
+            a_result("10000", money.plain(position.realized_pnl), money.plain(unrealized)),
             positions={"ADATRY": position},
         ),
         Before(),
@@ -148,7 +124,7 @@ def results(*nets: str, equity: str = "10000") -> Sequence[RunMetrics]:
     found: list[RunMetrics] = []
     for net in nets:
         before = after(found[-1] if found else None)
-        report = a_report(money.plain(Decimal(equity) + Decimal(net)), realized=net)
+        report = a_result(money.plain(Decimal(equity) + Decimal(net)), realized=net)
         found.append(measure(an_end(report), before, LIMITS))
     return found
 
@@ -163,14 +139,14 @@ def test_the_drawdown_of_a_run_is_the_fall_from_its_highest_profit_and_not_alway
 
 
 def test_money_that_is_taken_out_is_no_drawdown() -> None:
-    rich = measure(an_end(a_report("10000", realized="500")), Before(), LIMITS)
-    poor = measure(an_end(a_report("1000", realized="500")), after(rich), LIMITS)
+    rich = measure(an_end(a_result("10000", realized="500")), Before(), LIMITS)
+    poor = measure(an_end(a_result("1000", realized="500")), after(rich), LIMITS)
     assert (poor.drawdown, poor.drawdown_ratio) == (0, 0)
 
 
 def test_without_a_whole_result_the_drawdown_stays_what_it_was() -> None:
     before = after(results("1000", "-1000")[-1])
-    found = measure(an_end(a_report(None)), before, LIMITS)
+    found = measure(an_end(a_result(None)), before, LIMITS)
     assert (found.net_pnl, found.gross_pnl, found.equity) == (None, None, None)
     assert (found.peak_pnl, found.drawdown) == (Decimal(1000), Decimal(2000))
     assert found.drawdown_ratio == before.drawdown_ratio > 0
@@ -189,7 +165,7 @@ def test_all_is_lost_when_more_is_gone_than_there_was() -> None:
 def test_amounts_are_written_as_plain_text() -> None:
     import msgspec
 
-    found = measure(an_end(a_report("1E+4", realized="1.500")), Before(), LIMITS)
+    found = measure(an_end(a_result("1E+4", realized="1.500")), Before(), LIMITS)
     body = msgspec.json.decode(msgspec.json.encode(found))
     assert (body["equity"], body["net_pnl"]) == ("10000", "1.5")
     assert msgspec.json.decode(msgspec.json.encode(found), type=RunMetrics) == found
@@ -213,8 +189,8 @@ def test_amounts_are_written_as_plain_text() -> None:
         (an_end(throttled=True), (Quality.THROTTLED,), (AlertFlag.THROTTLED,)),
         (an_end(gates_closed=True), (Quality.BLOCKED_BY_GATE,), ()),
         (an_end(quotes={"ADATRY": a_quote(bid="98", ask="101.1")}), (Quality.SPREAD_SPIKE,), ()),
-        (an_end(a_report(counts={"submitted": 3, "refused": 3})), (), (AlertFlag.REJECT_SPIKE,)),
-        (an_end(a_report(counts={"submitted": 9, "refused": 2})), (), ()),
+        (an_end(a_result(counts={"submitted": 3, "refused": 3})), (), (AlertFlag.REJECT_SPIKE,)),
+        (an_end(a_result(counts={"submitted": 9, "refused": 2})), (), ()),
     ],
 )
 def test_what_was_wrong_with_a_cycle(end: Ended, quality: tuple[Quality, ...], alerts: tuple[AlertFlag, ...]) -> None:
@@ -223,7 +199,7 @@ def test_what_was_wrong_with_a_cycle(end: Ended, quality: tuple[Quality, ...], a
 
 
 def test_shares_of_refusals_and_of_stale_symbols() -> None:
-    found = measure(an_end(a_report(counts={"submitted": 3, "refused": 2}), unusable=1, watched=8), Before(), LIMITS)
+    found = measure(an_end(a_result(counts={"submitted": 3, "refused": 2}), unusable=1, watched=8), Before(), LIMITS)
     assert (found.reject_rate, found.stale_share) == (Decimal("0.6667"), Decimal("0.125"))
     assert measure(an_end(has_observed=False, quotes={}), Before(), LIMITS).stale_share == 1
 
@@ -271,14 +247,14 @@ def test_the_trace_tells_of_each_wish_what_became_of_it_and_why() -> None:
     ("end", "reason"),
     [
         (an_end(), "nothing_wished"),
-        (an_end(a_report(counts={"submitted": 1})), ""),
+        (an_end(a_result(counts={"submitted": 1})), ""),
         (an_end(fills=[a_fill()]), ""),
-        (an_end(a_report(outcome=CycleOutcome.HALTED, reasons=("I9: x",))), "halted"),
+        (an_end(a_result(outcome=CycleOutcome.HALTED, reasons=("I9: x",))), "halted"),
         (
-            an_end(a_report(outcome=CycleOutcome.OBSERVE_ONLY, reasons=("observe_only:venue_unavailable: time-out",))),
+            an_end(a_result(outcome=CycleOutcome.OBSERVE_ONLY, reasons=("observe_only:venue_unavailable: time-out",))),
             "observe_only:venue_unavailable",
         ),
-        (an_end(a_report(reasons=("gate_closed:kill_file",))), "gate_closed:kill_file"),
+        (an_end(a_result(reasons=("gate_closed:kill_file",))), "gate_closed:kill_file"),
         (
             an_end(verdicts=[a_verdict("b", 1), a_verdict("a", 2), a_verdict("a", 3), a_verdict("b", 4)]),
             "a",

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.builders import NOW_MS, RATES, a_buy, a_quote, a_sell, an_account, an_instrument, an_intent, an_order
+from tests.builders import (
+    NOW_MS,
+    a_buy,
+    a_quote,
+    a_sell,
+    an_instrument,
+    an_intent,
+    an_order,
+    draft_facts,
+)
 
 from btcbot.decisions.draft import CancelWish, Draft, DraftFacts
 from btcbot.decisions.risk import RefusedIntent
@@ -18,8 +27,6 @@ from btcbot.domain.intents import Intent, Side
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import OPEN, Order, OrderStatus
 from btcbot.domain.reasons import ReasonCode
-from btcbot.domain.stance import FREE
-from btcbot.domain.universe import Watched
 
 TTL_MS, MIN_MS, AGAIN_MS, RETRY_MS = 120_000, 10_000, 60_000, 30_000
 RULES = UpkeepRules(
@@ -34,24 +41,13 @@ SYMBOLS = ("ADATRY", "BTCTRY", "ETHTRY")
 
 
 def facts(*orders: Order, quotes: tuple[Quote, ...] = (a_quote(),), **changes: Any) -> DraftFacts:
-    given = DraftFacts(
-        cycle_id="c2",
-        now_ms=NOW_MS,
-        local_ms=NOW_MS,
-        quote_asset="TRY",
-        instruments={symbol: an_instrument(symbol) for symbol in SYMBOLS},
-        quotes={quote.symbol: quote for quote in quotes},
-        account=an_account(TRY="1000"),
-        positions={},
-        open_orders=orders,
-        holds={},
-        fee_rates=RATES,
-        free_cash=Decimal(1_000),
-        equity=Decimal(1_000),
-        universe=Watched(active=SYMBOLS, watched=SYMBOLS),
-        stance=FREE,
-    )
-    return replace(given, **changes)
+    plain = {
+        "cycle_id": "c2",
+        "quotes": {quote.symbol: quote for quote in quotes},
+        "open_orders": orders,
+        "equity": Decimal(1_000),
+    }
+    return draft_facts(*SYMBOLS, **(plain | changes))
 
 
 def shaped(wishes: list[Intent], *orders: Order, **given: Any) -> Draft:

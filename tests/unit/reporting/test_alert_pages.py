@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from btcbot.decisions.alert_rules import RULES
+from btcbot.domain.alerts import AlertRule, page_of
 from btcbot.metric_catalogue import CATALOGUE, MetricKind
 from btcbot.reporting.alert_pages import PAGES, alerts_page, expression, prometheus_rules
 
@@ -28,8 +30,18 @@ def test_the_committed_file_is_what_the_table_gives(path: Path) -> None:
 def test_every_rule_stands_on_the_page_and_in_the_rules() -> None:
     page, rules = alerts_page(), prometheus_rules()
     for rule in RULES:
-        assert f"| `{rule.name}` | {rule.severity.value} |" in page
+        assert f"| [`{rule.name}`](../how-to/woken-at-night.md#{rule.name}) | {rule.severity.value} |" in page
         assert f"- alert: btcbot_{rule.name}\n" in rules
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_leads_to_a_heading_that_is_really_there(rule: AlertRule) -> None:
+    """Whoever is woken is sent to a place on a page, not to a page of three hundred lines."""
+    page, anchor = page_of(rule.name).split("#")
+    headings = [line.lstrip("#").strip() for line in (ROOT / page).read_text(encoding="utf-8").splitlines()
+                if line.startswith("#")]  # fmt: skip
+    assert anchor in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    assert f'runbook: "{page}#{anchor}"' in prometheus_rules()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

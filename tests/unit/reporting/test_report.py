@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from tests.unit.reporting.ledgers import Life
+from tests.unit.reporting.ledgers import HOUR_MS, NOON_MS, Life
 
 from btcbot.domain.book import Discrepancy
 from btcbot.domain.cycles import CycleOutcome
@@ -126,6 +126,23 @@ def test_an_old_balance_beside_a_new_trade_breaks_nothing():
     assert make_report(life.cycle("100").store).result.under_way == 0
 
 
+def test_many_trades_of_a_moment_do_not_hide_the_two_that_the_balance_shows_early():
+    """More trades lie about than any choice among them can be searched for: two of them were seen a cycle too early."""
+    life = Life().open("10000").cycle("100")
+    for number in range(24):
+        life.buy("1", f"99.{number:02}", fee="0.1")
+    life.cycle("100", balance_off="-203.7").wait(0.0005).buy("1", "101.5", fee="0.1").buy("1", "102", fee="0.1")
+    report = make_report(life.cycle("100").store)
+    assert (report.findings, report.result.under_way) == ([], 0)
+
+
+def test_what_no_moment_and_no_booking_explains_is_found_among_many_trades():
+    life = Life().open("10000").cycle("100")
+    for number in range(24):
+        life.buy("1", f"99.{number:02}", fee="0.1")
+    assert codes(make_report(life.cycle("100", balance_off="-203.70000001").store)) == [Code.IDENTITY]
+
+
 def test_a_deposit_on_its_way_and_an_old_balance_at_once_break_nothing():
     life = Life().open("1000").cycle("100").buy("1", "100", fee="0.2").cycle("100", balance_off="350.2")
     report = make_report(life.wait(0.01).transfer("250").cycle("100").store)
@@ -151,6 +168,25 @@ def test_a_clock_that_was_set_back_hides_no_trade():
     """An hour back: the trades of a moment ago seem to lie ahead."""
     life = Life().open("1000").cycle("100").buy("1", "100", fee="0.2").wait(-1).cycle("100", balance_off="100.2")
     assert codes(make_report(life.store)) == [Code.ORDER]
+
+
+def test_a_clock_that_was_set_back_is_told_from_a_row_that_was_altered():
+    """The person who reads it is to know whether to mend the time service or to look for who touched the database."""
+    life = Life().open("1000").cycle().wait(-1).cycle()
+    [told] = make_report(life.store).findings
+    assert "3600000 ms before cycle c00000001" in told.what
+    assert told.what.endswith("the clock was set back, or a row was altered: the next cycle will tell")
+    [told] = make_report(life.wait(0.1).cycle().store).findings
+    assert told.what.endswith("the clock was set back, which is no fault of the books")
+
+    life = Life().open("1000").cycle().cycle(started_at_ms=NOON_MS - HOUR_MS).wait(0.1).cycle()
+    [told] = make_report(life.store).findings
+    assert told.what.endswith("goes on as before: this row was altered, or the clock was wrong in it alone")
+
+    life = Life().open("1000").cycle().wait(0.1).cycle(started_at_ms=NOON_MS + HOUR_MS, ended_at_ms=NOON_MS + HOUR_MS)
+    [told] = make_report(life.wait(0.1).cycle().wait(0.1).cycle().store).findings
+    assert told.where == "cycle c00000003"
+    assert "cycle c00000002 stands alone ahead of the others: its row was altered" in told.what
 
 
 @pytest.mark.parametrize("off", ["0.00000001", "-37"])

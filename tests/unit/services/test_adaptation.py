@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.builders import a_report
 from tests.unit.decisions.adaptive import (
     BREACH,
     HEALTHY,
@@ -30,7 +31,6 @@ from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.adapters.store.memory import MemoryStore
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.domain.adaptation import WINDOW, Change, ChangeOutcome, Range, Rules, outside
-from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.run_metrics import RunMetrics
 from btcbot.domain.stance import FREE
@@ -82,21 +82,14 @@ class Loop:
 
 
 def an_end(measured: RunMetrics) -> CycleEnd:
-    report = CycleReport(
+    report = a_report(
+        measured.number,
         cycle_id=measured.cycle_id,
-        number=measured.number,
         mode="paper",
         profile="stage7-run",
-        outcome=CycleOutcome.COMPLETED,
-        reasons=(),
         started_at_ms=measured.at_ms,
         ended_at_ms=measured.at_ms,
-        counts={},
-        gates={},
-        quotes={},
         equity_try=measured.equity,
-        realized_pnl_try=Decimal(0),
-        unrealized_pnl_try=Decimal(0),
     )
     return CycleEnd(report=report, seconds=0.01, summary=ExecutionSummary(), stance=FREE)
 

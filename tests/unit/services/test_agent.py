@@ -10,11 +10,19 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.builders import NOW_MS, RATES, a_buy, a_quote, a_sell, an_account, an_instrument, an_order
+from tests.builders import (
+    NOW_MS,
+    a_buy,
+    a_position,
+    a_report,
+    a_sell,
+    an_order,
+    draft_facts,
+)
+from tests.unit.agents import RULES
 
 from btcbot.adapters.store.sqlite import SqliteStore
-from btcbot.decisions.agent import AgentRules
-from btcbot.decisions.draft import Draft, DraftFacts
+from btcbot.decisions.draft import Draft
 from btcbot.domain.agent import (
     AgentAction,
     AgentAnswer,
@@ -25,28 +33,20 @@ from btcbot.domain.agent import (
     Smaller,
     TakenOut,
 )
-from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.intents import Intent, Side
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.stance import FREE
 from btcbot.domain.universe import Watched
+from btcbot.services import budget_record
 from btcbot.services.agent import NOTE_CHARACTERS_MAX, AgentNote, AgentService
+from btcbot.services.days import day
 from btcbot.services.execution import ExecutionSummary
+from btcbot.services.snapshots import SnapshotRecorder
 from btcbot.services.watching import CycleEnd
 from btcbot.testing.in_process_rig import ListLog
 from btcbot.testing.manual_clock import ManualClock
 
-RULES = AgentRules(
-    observe_only=False,
-    symbols=frozenset(),
-    order_value_min=Decimal(0),
-    order_value_max=Decimal(0),
-    spread_bps_max=Decimal(120),
-    drawdown_max=Decimal(0),
-    cooldown_ms=0,
-    unquoted_max=0,
-)
 NO_CHANGE = AgentReply(answer=AgentAnswer())
 LATE = AgentReply(failure=AgentFailure(kind=FailureKind.LATE, detail="no whole answer within 3 s"))
 
@@ -68,6 +68,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.store = SqliteStore.open(folder / "agent.db")
+        self.snapshots = SnapshotRecorder(self.store, day, points_kept=1)
         self.clock = ManualClock()
         self.log = ListLog()
         self.gates: dict[str, bool] = {"dry_run": False, "kill_switch": True, "safe_mode": True}
@@ -98,48 +99,31 @@ class Bench:
     ) -> Draft:
         """One cycle that shapes these wishes, and ends."""
         self.number += 1
-        facts = DraftFacts(
-            cycle_id=f"c{self.number:08d}",
-            now_ms=NOW_MS + later_ms,
-            local_ms=NOW_MS + later_ms,
-            quote_asset="TRY",
-            instruments={"ADATRY": an_instrument(), "XRPTRY": an_instrument("XRPTRY")},
-            quotes={"ADATRY": a_quote(), "XRPTRY": a_quote("XRPTRY")},
-            account=an_account(TRY="1000"),
-            positions={},
-            open_orders=(),
-            holds={},
-            fee_rates=RATES,
-            free_cash=Decimal(1000),
-            equity=Decimal(1000),
-            universe=Watched(active=("ADATRY",), watched=("ADATRY",)),
-            stance=FREE,
-            may_read=may_read,
-        )
-        facts = replace(facts, **changes)
+        plain = {
+            "cycle_id": f"c{self.number:08d}",
+            "now_ms": NOW_MS + later_ms,
+            "local_ms": NOW_MS + later_ms,
+            "equity": Decimal(1_000),
+            "universe": Watched(active=("ADATRY",), watched=("ADATRY",)),
+            "may_read": may_read,
+        }
+        facts = draft_facts("ADATRY", "XRPTRY", **(plain | changes))
         draft = agent.shape(Draft(intents=list(intents)), facts)
         self.end(agent, facts.cycle_id, draft, result)
         return draft
 
     def end(self, agent: AgentService, cycle_id: str, draft: Draft | None, result: str | None = "0") -> None:
-        report = CycleReport(
+        report = a_report(
+            self.number,
             cycle_id=cycle_id,
-            number=self.number,
             mode="dry_run",
-            profile="run",
-            outcome=CycleOutcome.COMPLETED,
-            reasons=(),
-            started_at_ms=NOW_MS,
             ended_at_ms=NOW_MS + 1,
-            counts={},
-            gates={},
-            quotes={},
             equity_try=None if result is None else Decimal(1_000) + Decimal(result),
             realized_pnl_try=Decimal(result or 0),
-            unrealized_pnl_try=Decimal(0),
         )
         with self.store.transaction() as tx:
             end = CycleEnd(report=report, seconds=0, summary=ExecutionSummary(), stance=FREE, draft=draft)
+            self.snapshots.cycle_ended(end, tx)
             agent.cycle_ended(end, tx)
 
     def notes(self) -> Sequence[AgentNote]:
@@ -255,7 +239,24 @@ def test_the_drawdown_is_that_of_all_cycles_and_outlives_a_restart(bench: Bench)
     bench.cycle(first, result="400.01")
     assert sides(bench.cycle(bench.agent(None, drawdown_max=Decimal(100)), a_buy("2"), result="400")) == [Side.BUY]
     draft = bench.cycle(bench.agent(None, drawdown_max=Decimal(100)), a_buy("2"))
-    assert [one.detail for one in draft.refused] == ["100 below the highest result, at most 100"]
+    assert [one.detail for one in draft.refused] == [
+        "100 TRY below the highest profit, AGENT_MAX_DRAWDOWN_TRY is 100; or measure from now on: "
+        "«btcbot budget reset --reason …»"
+    ]
+
+
+def test_a_reset_of_the_budget_measures_the_agents_drawdown_anew_as_well(bench: Bench) -> None:
+    """The agent kept a peak of its own, and went on taking out every wish after the operator had decided to go on."""
+    agent = bench.agent(None, drawdown_max=Decimal(100))
+    bench.cycle(agent, result="500")
+    with bench.store.transaction() as tx:
+        tx.put_position(a_position(quantity="0", cost="0", realized_pnl=Decimal(300)))
+    bench.cycle(agent, result="300")
+    assert sides(bench.cycle(agent, a_buy("2"), result="300")) == []
+    budget_record.reset(bench.store, NOW_MS, "looked at it")
+    assert sides(bench.cycle(agent, a_buy("2"), result="200")) == [Side.BUY]
+    draft = bench.cycle(bench.agent(None, drawdown_max=Decimal(100)), a_buy("2"))
+    assert draft.refused[0].detail.startswith("100 TRY below the highest profit"), "and it counts on from there"
 
 
 def test_a_cycle_that_came_to_no_result_makes_no_drawdown(bench: Bench) -> None:
@@ -297,22 +298,11 @@ def test_prompts_are_kept_as_far_as_the_setting_says(bench: Bench) -> None:
 def test_a_woken_cycle_that_came_to_nothing_leaves_no_note_to_the_next_one(bench: Bench) -> None:
     """It has no report, and the next tick of the timer takes its number, but may not come as far as a draft."""
     agent = bench.agent(None)
-    facts = DraftFacts(
+    facts = draft_facts(
         cycle_id="c00000001",
-        now_ms=NOW_MS,
-        local_ms=NOW_MS,
-        quote_asset="TRY",
         instruments={},
-        quotes={"ADATRY": a_quote()},
-        account=an_account(TRY="1000"),
-        positions={},
-        open_orders=(),
-        holds={},
-        fee_rates=RATES,
         free_cash=Decimal(0),
-        equity=None,
         universe=Watched(active=(), watched=()),
-        stance=FREE,
         may_read=False,
     )
     for cycle_id in ("c00000001", "c00000002"):

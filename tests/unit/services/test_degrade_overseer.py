@@ -8,14 +8,13 @@ from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
-from tests.builders import NOW_MS, a_quote, an_account, an_instrument
+from tests.builders import NOW_MS, a_quote, a_report, an_account, an_instrument
 
 from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.adapters.store.memory import MemoryStore
 from btcbot.decisions.anomalies import AnomalyCode, AnomalyRules
 from btcbot.decisions.degrade import DegradeRules
 from btcbot.decisions.freshness import MarketView
-from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.ledger import Account, Entry, EntryKind, Posting
 from btcbot.domain.money import ZERO
 from btcbot.domain.notes import NoteKind
@@ -108,21 +107,12 @@ class Bench:
             self.overseer.cycle_ended(self.ending(seconds, refused, counts or {}, saw=saw), tx)
 
     def ending(self, seconds: float, refused: int, counts: Mapping[str, int], *, saw: bool) -> CycleEnd:
-        report = CycleReport(
-            cycle_id=f"c{self.number:08d}",
-            number=self.number,
-            mode="live",
+        report = a_report(
+            self.number,
             profile="stage4-run",
-            outcome=CycleOutcome.COMPLETED,
-            reasons=(),
             started_at_ms=self.now_ms,
             ended_at_ms=self.now_ms + 50,
             counts=counts,
-            gates={},
-            quotes={},
-            equity_try=None,
-            realized_pnl_try=ZERO,
-            unrealized_pnl_try=ZERO,
         )
         summary = ExecutionSummary(refused=refused)
         return CycleEnd(report=report, seconds=seconds, summary=summary, stance=FREE, facts=self.facts if saw else None)

@@ -54,6 +54,7 @@ class Bench:
         self.rest: dict[str, Quote] = {symbol: a_quote(symbol) for symbol in symbols}
         self.asked: list[str] = []
         self.is_down = False
+        self.silent: set[str] = set()  # pairs of which REST cannot show the book
         anything: Any = self
         self.service = FeedService(
             anything,
@@ -96,7 +97,7 @@ class Bench:
     # REST
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         self.asked += symbols
-        if self.is_down:
+        if self.is_down or self.silent & set(symbols):
             raise VenueUnavailable("no answer")
         now_ms = self.clock.now_ms()
         told = {symbol: self.rest[symbol] for symbol in symbols if symbol in self.rest}
@@ -193,6 +194,28 @@ class TestComparing:
 
         assert bench.asked == ["BTCTRY"] * 2
         assert bench.distrusted() == {}
+
+    def test_one_pair_that_rest_cannot_show_does_not_cost_the_others_their_trust(self) -> None:
+        bench = Bench(("BTCTRY", "ETHTRY", "SOLTRY"))
+        bench.silent = {"BTCTRY"}
+
+        for _ in range(20):
+            bench.service.check_due(["BTCTRY", "ETHTRY", "SOLTRY"])
+            bench.clock.advance(5)
+        assert set(bench.distrusted("BTCTRY", "ETHTRY", "SOLTRY")) == {"BTCTRY"}
+
+        bench.silent = set()
+        bench.service.check_due(["BTCTRY", "ETHTRY", "SOLTRY"])
+        assert bench.distrusted("BTCTRY", "ETHTRY", "SOLTRY") == {}
+
+    def test_a_venue_that_shows_no_book_at_all_is_asked_for_two_and_left_in_peace(self) -> None:
+        bench = Bench(("BTCTRY", "ETHTRY", "SOLTRY"))
+        bench.is_down = True
+
+        bench.service.check_due(["BTCTRY", "ETHTRY", "SOLTRY"])
+        assert bench.asked == ["BTCTRY", "ETHTRY"]
+        bench.service.check_due(["BTCTRY", "ETHTRY", "SOLTRY"])
+        assert bench.asked[2:] == ["SOLTRY", "BTCTRY"], "those that were not asked for come first"
 
     def test_it_says_of_which_symbols_rest_shows_no_whole_book(self) -> None:
         bench = Bench(("BTCTRY", "ETHTRY"))

@@ -9,41 +9,34 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.builders import NOW_MS, a_buy, a_fill, a_position, a_quote, an_account, an_instrument, an_order
+from tests.builders import NOW_MS, a_buy, a_fill, a_position, a_quote, a_report, an_account, an_instrument, an_order
+from tests.unit.decisions.adaptive import START
 
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.decisions.draft import Draft
 from btcbot.decisions.freshness import MarketView
 from btcbot.decisions.run_metrics import MetricsLimits
 from btcbot.domain.adaptation import WINDOW
-from btcbot.domain.cycles import CycleOutcome, CycleReport, Verdict
+from btcbot.domain.cycles import Verdict
 from btcbot.domain.market import Quote
 from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import ReasonCode
-from btcbot.domain.run_metrics import Quality, RunMetrics
+from btcbot.domain.run_metrics import AlertFlag, Quality, RunMetrics
 from btcbot.domain.stance import FREE
-from btcbot.domain.tuning import Tuning
 from btcbot.domain.universe import Watched
 from btcbot.errors import Refused
 from btcbot.ports import VenueHealth
-from btcbot.services import values
+from btcbot.services import budget_record, values
 from btcbot.services.accounting import PnL
+from btcbot.services.days import day
 from btcbot.services.execution import ExecutionSummary
 from btcbot.services.run_metrics import RunMetricsRecorder, read
+from btcbot.services.snapshots import SnapshotRecorder
 from btcbot.services.watching import CycleEnd, CycleFacts
 
 LIMITS = MetricsLimits(spread_spike_bps=Decimal(300), reject_spike=3, drawdown_ratio_max=Decimal("0.25"))
-TUNING = Tuning(
-    version=3,
-    universe_size=20,
-    order_offset_bps=Decimal(5),
-    turnover_per_cycle_max=Decimal(1000),
-    orders_per_cycle_max=4,
-    spread_bps_max=Decimal(100),
-    quote_volume_min=Decimal(1000),
-    cash_target=Decimal(300),
-)
+TUNING = replace(START, version=3)
 
 
 class Bench:
@@ -63,21 +56,15 @@ class Bench:
         self.number += 1
         cycle_id = f"c{self.number:08d}"
         quotes = {"ADATRY": a_quote()} if quotes is None else quotes
-        report = CycleReport(
-            cycle_id=cycle_id,
-            number=self.number,
+        report = a_report(
+            self.number,
             mode="paper",
             profile="stage7-run",
-            outcome=CycleOutcome.COMPLETED,
-            reasons=(),
-            started_at_ms=NOW_MS,
             ended_at_ms=NOW_MS + self.number,
             counts=changes.pop("counts", {}),
-            gates={},
             quotes={symbol: (quote.bid, quote.ask) for symbol, quote in quotes.items()},
             equity_try=Decimal(10_000) + Decimal(pnl),
             realized_pnl_try=Decimal(pnl),
-            unrealized_pnl_try=Decimal(0),
         )
         unusable = dict.fromkeys(changes.pop("unusable", ()), ReasonCode.STALE_QUOTE)
         facts = CycleFacts(
@@ -151,6 +138,29 @@ def test_the_peak_of_the_profit_outlives_a_restart(bench: Bench) -> None:
     bench.cycle(pnl="1000")
     bench.start()
     assert bench.cycle(pnl="-100").drawdown == Decimal(1100)
+
+
+def test_a_reset_of_the_budget_measures_the_fall_of_an_adaptive_run_anew(bench: Bench) -> None:
+    """Adaptation kept the old peak: it went on rolling back for a fall that the operator had decided to live with."""
+    snapshots = SnapshotRecorder(bench.store, day, points_kept=1)
+
+    def cycle(pnl: str) -> RunMetrics:
+        end = bench.end(pnl=pnl)
+        with bench.store.transaction() as tx:
+            tx.insert_cycle(end.report)
+            snapshots.cycle_ended(end, tx)
+            bench.recorder.cycle_ended(end, tx)
+        return read(bench.store)[-1]
+
+    with bench.store.transaction() as tx:
+        tx.put_position(a_position(quantity="0", cost="0", realized_pnl=Decimal(-4_000)))
+    cycle("0")
+    assert cycle("-4000").alerts == (AlertFlag.DRAWDOWN_BREACH,)
+    budget_record.reset(bench.store, NOW_MS, "looked at it")
+    bench.start()
+    after = cycle("-4000")
+    assert (after.peak_pnl, after.drawdown, after.alerts) == (Decimal(-4_000), 0, ())
+    assert cycle("-4300").drawdown == 300, "and it counts on from there, once"
 
 
 def test_wishes_their_verdicts_and_orders_become_the_trace(bench: Bench) -> None:

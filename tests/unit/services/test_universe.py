@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.builders import NOW_MS, an_instrument, an_order
+from tests.builders import NOW_MS, a_report, an_instrument, an_order
 from tests.unit.decisions.universe_market import FIVE, HOUR_MS, MINUTE_MS, a_row, listed, rules
 
 from btcbot.adapters.metrics import MemoryMetrics
@@ -21,7 +21,7 @@ from btcbot.decisions.freshness import MarketView
 from btcbot.decisions.universe import MomentumWeights, ScoreWeights, UniverseRules
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
-from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.orders import OrderStatus
@@ -120,21 +120,15 @@ class Days:
         closed: tuple[str, ...] = (),
         woken: int = 0,
     ) -> None:
-        report = CycleReport(
+        report = a_report(
+            self.number,
             cycle_id=self.cycle_id,
-            number=self.number,
-            mode="live",
             profile="stage4-run",
             outcome=CycleOutcome.OBSERVE_ONLY if reasons else CycleOutcome.COMPLETED,
             reasons=reasons,
             started_at_ms=self.now_ms,
             ended_at_ms=self.now_ms + 50,
             counts={"woken_by_feed": woken},
-            gates={},
-            quotes={},
-            equity_try=None,
-            realized_pnl_try=money.ZERO,
-            unrealized_pnl_try=money.ZERO,
         )
         end = CycleEnd(
             report=report,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.builders import NOW_MS, RATES, an_instrument, an_order, decimals
+from tests.builders import NOW_MS, RATES, an_instrument, an_order, decimals, draft_facts
 
 from btcbot.decisions.allocation import allocate
 from btcbot.decisions.allotment import AllocationRules, UsageMode
-from btcbot.decisions.draft import Draft, DraftFacts
+from btcbot.decisions.draft import Draft
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot, Balance
 from btcbot.domain.fills import Fill
@@ -23,8 +23,6 @@ from btcbot.domain.intents import Intent, Side
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position, after_fill
-from btcbot.domain.stance import FREE
-from btcbot.domain.universe import Watched
 from btcbot.strategies.base import StrategyContext
 from btcbot.strategies.portfolio import Portfolio
 from btcbot.strategies.targets import picture_of, read_weights
@@ -106,22 +104,14 @@ class Books:
                 one.leaves_quantity for one in self.orders if (one.symbol, one.side) == (symbol, Side.SELL)
             )
             balances[base] = Balance(base, position.quantity - on_sale, on_sale)
-        facts = DraftFacts(
+        facts = draft_facts(
+            *SYMBOLS,
             cycle_id=f"c{self.cycle:08d}",
-            now_ms=NOW_MS,
-            local_ms=NOW_MS,
-            quote_asset="TRY",
             instruments={symbol: an_instrument(symbol, quantity_scale=8) for symbol in SYMBOLS},
             quotes=self.quotes(),
             account=AccountSnapshot(balances=balances, asked_at_ms=NOW_MS, received_at_ms=NOW_MS),
             positions=dict(self.positions),
             open_orders=tuple(self.orders),
-            holds={},
-            fee_rates=RATES,
-            free_cash=self.cash - locked,
-            equity=None,
-            universe=Watched(active=SYMBOLS, watched=SYMBOLS),
-            stance=FREE,
         )
         return allocate(Draft(intents=wishes), facts, RULES, {}).intents
 

@@ -89,7 +89,7 @@ def open_life(database: Path, image: bytes, bytes_max: int) -> tuple[JournalFile
             file.write(image)
         state = State(file=mine.state.name, size=len(image), sha256=hashlib.sha256(image).hexdigest())
         return JournalFile(mine, older, bytes_max), state
-    except BaseException:
+    except BaseException:  # stopped in the middle, too: half a journal must not look like one
         mine.remove()
         raise
 

@@ -102,7 +102,7 @@ Line = Start | Built | CycleLine | End
 
 _encoder: Final = msgspec.json.Encoder()
 encode: Final = _encoder.encode
-_decoder: Final = msgspec.json.Decoder(Line)
+_decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 decode_event: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 decode_name: Final = msgspec.json.Decoder(str).decode
 
@@ -139,7 +139,7 @@ def opened(line: bytes, crc: int) -> tuple[Line, int]:
 def parsed(payload: bytes) -> Line:
     """A line without its seal. Raises Damaged."""
     try:
-        return _decoder.decode(payload)  # type: ignore[no-any-return]
+        return _decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Damaged(f"it cannot be read ({error})") from None
 

@@ -78,10 +78,10 @@ class Player:
         if event.error is not None:
             raise facts.raised(event.error)
         try:
-            answer = self._reader.answer(event)
+            answer: T = self._reader.answer(event)
         except (msgspec.MsgspecError, LookupError, TypeError) as error:
             raise Unreadable(f"the recorded answer of {name} cannot be read ({error})") from None
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def now_ms(self, clock: Clock) -> int:
         return self._reading("now_ms")

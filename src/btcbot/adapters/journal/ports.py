@@ -221,7 +221,7 @@ class TapedTransaction:
         self._inner = transaction
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self._inner, name)  # whatever is not told of is the inner one's affair
 
     def insert_order(self, order: Order) -> None:
         self._tell("order", order)
@@ -258,6 +258,7 @@ class _TapedUnit:
         self._unit = unit
 
     def __enter__(self) -> Transaction:
+        # It has every method of a transaction, most of them through `__getattr__`, which no type checker follows.
         return cast(Transaction, TapedTransaction(self._tape, self._unit.__enter__()))
 
     def __exit__(
@@ -273,6 +274,7 @@ class _TapedStore:
         self._tape = tape
         self._store = store
         self._asked = asked
+        # Bound once: every cycle calls them often, and the port names them all.
         for name in _STORE_METHODS:
             setattr(self, name, getattr(store, name))
 
@@ -297,6 +299,7 @@ _STORE_METHODS: Final = tuple(
 
 def taped_store(tape: Tape, store: StateStore, asked: frozenset[str]) -> StateStore:
     """`store` on the tape. `asked`: keys of values that others than its one writer leave in it."""
+    # The methods that it is given as it is made are not seen by a type checker.
     return cast(StateStore, _TapedStore(tape, store, asked))
 
 
@@ -312,7 +315,7 @@ class _TapedStrategy:
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
         try:
             wishes = list(self._strategy.generate(context))
-        except Exception as error:
+        except Exception as error:  # a strategy may raise anything; it is told, and goes on to who asked
             self._tape.tell("raised", f"{type(error).__name__}: {error}")
             raise
         self._tape.tell("intents", [_told(one) for one in wishes])
@@ -326,12 +329,12 @@ def _told(wish: object) -> Intent | str:
 
 class _WithSignals(_TapedStrategy):
     def signals(self) -> Mapping[str, Signal]:
-        return cast(UsesSignals, self._strategy).signals()
+        return cast(UsesSignals, self._strategy).signals()  # `taped_strategy` has looked
 
 
 class _WithWakes(_TapedStrategy):
     def wakes(self, context: StrategyContext) -> Wakes:
-        return cast(HasWakes, self._strategy).wakes(context)
+        return cast(HasWakes, self._strategy).wakes(context)  # `taped_strategy` has looked
 
 
 class _WithBoth(_WithSignals, _WithWakes):

@@ -79,7 +79,7 @@ class FileRecords:
         records = cls(path, PREFERRED.module.connect(str(path), isolation_level=None, timeout=5.0))
         try:
             records._prepare(book_id, opening)
-        except BaseException:
+        except BaseException:  # whatever it is, the file is not kept open
             records.close()
             raise
         return records

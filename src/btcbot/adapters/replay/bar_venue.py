@@ -240,9 +240,12 @@ class BarVenue:
 
         A symbol without a bar so far is left out; one whose last bar lies back carries that bar's time.
         """
-        lanes = self._lanes
-        known = [(symbol, lanes[symbol]) for symbol in symbols if symbol in lanes]
-        return {symbol: lane.quote() for symbol, lane in known if lane.cursor.at >= 0}
+        quotes: dict[str, Quote] = {}
+        for symbol in symbols:
+            lane = self._lanes.get(symbol)
+            if lane is not None and lane.cursor.at >= 0:
+                quotes[symbol] = lane.quote()
+        return quotes
 
     def balances(self) -> AccountSnapshot:
         now_ms = self._clock.now_ms()
@@ -267,7 +270,9 @@ class BarVenue:
     def trades(self, since_ms: int) -> Sequence[VenueTrade]:
         """Oldest first; those of the last day are kept."""
         trades = self._trades
-        if trades and trades[0].at_ms < since_ms - TRADES_KEPT_MS:
+        if not trades or trades[-1].at_ms < since_ms:
+            return []
+        if trades[0].at_ms < since_ms - TRADES_KEPT_MS:
             del trades[: bisect_left(trades, since_ms - TRADES_KEPT_MS, key=_AT_MS)]
         return trades[bisect_left(trades, since_ms, key=_AT_MS) :]
 

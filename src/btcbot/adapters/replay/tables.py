@@ -320,7 +320,9 @@ def bars_of(symbol: str, interval_ms: int, bars: Iterable[Bar]) -> BarColumns:
     """Columns of bars, at the fewest decimals that hold every number exactly."""
     rows = list(bars)
     names = ("open", "high", "low", "close")
-    prices, price_scale = _scaled([[getattr(bar, name) for bar in rows] for name in names], symbol, "price")
+    opens, highs = [bar.open for bar in rows], [bar.high for bar in rows]
+    lows, closes = [bar.low for bar in rows], [bar.close for bar in rows]
+    prices, price_scale = _scaled([opens, highs, lows, closes], symbol, "price")
     (volume,), volume_scale = _scaled([[bar.volume for bar in rows]], symbol, "volume")
     assert volume is not None
     columns = {name: column for name, column in zip(names, prices, strict=True) if column is not None}

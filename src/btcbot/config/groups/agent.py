@@ -87,7 +87,8 @@ class AgentSettings(Group):
         default=Decimal(0),
         ge=0,
         le=TRY_MAX,
-        description="Fall of the result from its highest at which the agent takes out every wish; 0: none.",
+        description="Fall of the profit from its highest (as the risk budget measures it, anew after `budget reset`) "
+        "at which the agent takes out every wish; 0: none.",
     )
     agent_cooldown_seconds: Whole = Field(
         default=0, ge=0, le=86_400, description="Seconds after any order in which the agent takes out every wish."

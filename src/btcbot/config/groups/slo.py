@@ -59,11 +59,16 @@ class SloSettings(Group):
 
 def slo_problems(settings: SloSettings) -> list[str]:
     """What is fine one by one and cannot be meant together."""
-    upper = ("reject_rate", "latency_ms", "drawdown_ratio")
-    pairs = [(f"doctor_slo_max_{name}_warn", f"doctor_slo_max_{name}_fail") for name in upper]
-    pairs.append(("doctor_slo_min_fill_rate_fail", "doctor_slo_min_fill_rate_warn"))
+    asked = settings
+    above = {
+        "MAX_REJECT_RATE": asked.doctor_slo_max_reject_rate_warn > asked.doctor_slo_max_reject_rate_fail,
+        "MAX_LATENCY_MS": asked.doctor_slo_max_latency_ms_warn > asked.doctor_slo_max_latency_ms_fail,
+        "MAX_DRAWDOWN_RATIO": asked.doctor_slo_max_drawdown_ratio_warn > asked.doctor_slo_max_drawdown_ratio_fail,
+    }
+    pairs = [(f"{name}_WARN", f"{name}_FAIL") for name, is_above in above.items() if is_above]
+    if asked.doctor_slo_min_fill_rate_fail > asked.doctor_slo_min_fill_rate_warn:
+        pairs.append(("MIN_FILL_RATE_FAIL", "MIN_FILL_RATE_WARN"))
     return [
-        f"{least.upper()}: is above {most.upper()}; lower it, so that a warning comes before a failure"
+        f"DOCTOR_SLO_{least}: is above DOCTOR_SLO_{most}; lower it, so that a warning comes before a failure"
         for least, most in pairs
-        if getattr(settings, least) > getattr(settings, most)
     ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
+
+import msgspec
 
 from btcbot.testing.checkers.scene import ZERO, Invariant, Scene, Sent, Written, is_ours
 from btcturk_sim.money import exact
@@ -23,6 +24,8 @@ _PARTS_OF_A_FILL: Final = frozenset(("insert_entry", "update_order", "put_positi
 #: After so many cycles without any trouble every trade has found its book.
 CALM_CYCLES: Final = 8
 _AMOUNTS: Final = ("quantity", "price", "fee", "tax")
+#: Of the last cycle that left a record: its number, its outcome, its counts as they are written.
+_Told = tuple[int, str, str]
 
 
 def goes_into_suspense(unit: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
@@ -108,9 +111,9 @@ class I3Balances(Invariant):
         books: dict[str, Decimal] = {}
         for asset, _, balance in scene.sql(_BALANCES):
             books[asset] = books.get(asset, ZERO) + Decimal(balance)
-        opening_ms = int(opening[0][0]) - scene.stage.skew_ms
+        opening_ms, entries = int(opening[0][0]) - scene.stage.skew_ms, scene.entries
         for fill in scene.fills.values():
-            is_booked = f"fill:{fill.id}" in scene.entries or f"foreign:{fill.id}" in scene.entries
+            is_booked = f"fill:{fill.id}" in entries or f"foreign:{fill.id}" in entries
             if fill.time_ms >= opening_ms and not is_booked:
                 sign = 1 if fill.side is Side.BUY else -1
                 base, quote = fill.instrument.base, fill.instrument.quote
@@ -151,9 +154,9 @@ class I4Entries(Invariant):
 
     @exact
     def unit_committed(self, unit: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        touched: set[str] = set()
         if len(self.scene.entries) == len(self._known):
             return
+        touched: set[str] = set()
         for entry_id in self.scene.entries - self._known:
             self._known.add(entry_id)
             touched |= self._added(entry_id)
@@ -238,31 +241,37 @@ class I20Audit(Invariant):
         self._number_before = 0
 
     def cycle_begins(self) -> None:
-        self._sent.clear()
-        self._number_before = self._last()[0]
+        self._begin(self._last())
 
     def order_leaves(self, sent: Sent) -> None:
         self._sent.add(sent.client)
 
     def woken_begins(self) -> None:
-        self._look()
-        self.cycle_begins()
+        last = self._last()
+        self._look(last)
+        self._begin(last)
 
     def woken_ended(self) -> None:
         """One that came to no order leaves no record."""
-        if self._sent and self._last()[0] == self._number_before:
+        last = self._last()
+        if self._sent and last[0] == self._number_before:
             self.violated(f"a cycle that the feed woke sent {len(self._sent)} orders and left no record")
-        self._look()
-        self.cycle_begins()  # what was looked at is not looked at again
+        self._look(last)
+        self._begin(last)  # what was looked at is not looked at again
 
     def cycle_ended(self) -> None:
-        self._look()
+        self._look(self._last())
 
-    def _look(self) -> None:
-        number, outcome, counts = self._last()
+    def _begin(self, last: _Told) -> None:
+        self._sent.clear()
+        self._number_before = last[0]
+
+    def _look(self, last: _Told) -> None:
+        number, outcome, counts = last
         if number == self._number_before or outcome == "halted":
             return
-        told, placed = counts.get("submitted", 0), sum(client in self.scene.ours for client in self._sent)
+        told = msgspec.json.decode(counts).get("submitted", 0)
+        placed = sum(client in self.scene.ours for client in self._sent)
         if not placed <= told <= len(self._sent):
             self.violated(
                 f"cycle {number} tells of {told} orders; {len(self._sent)} left, {placed} of them were placed"
@@ -273,6 +282,6 @@ class I20Audit(Invariant):
         if unexplained:
             self.violated(f"no verdict explains order {unexplained[0][0]}")
 
-    def _last(self) -> tuple[int, str, dict[str, int]]:
+    def _last(self) -> _Told:
         rows = self.scene.sql(_LAST_CYCLE)
-        return (rows[0][0], rows[0][1], json.loads(rows[0][2])) if rows else (0, "", {})
+        return rows[0] if rows else (0, "", "{}")

@@ -111,9 +111,6 @@ class I6Gates(Invariant):
         freeze = self.scene.sql("SELECT value FROM named_values WHERE name = 'order_freeze'")
         if freeze and freeze[0][0]:
             self.violated(f"{client} leaves while orders that nobody can explain freeze everything")
-        freeze = self.scene.sql("SELECT value FROM named_values WHERE name = 'order_freeze'")
-        if freeze and freeze[0][0]:
-            self.violated(f"{client} leaves while orders are frozen that nobody can explain")
         skew_ms = rig.bot.exchange.health().clock_skew_ms
         if skew_ms is None or abs(skew_ms) >= 2_000:
             self.violated(f"{client} leaves with a clock skew of {skew_ms} ms")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,13 +30,15 @@ def closing_of(unit: Unit) -> Closing | None:
     notes: dict[str, list[Mapping[str, Any]]] = {}
     for statement, note in unit:
         if statement == "insert_note":
-            notes.setdefault(str(note["kind"]), []).append({**json.loads(note["body"]), "cycle_id": note["cycle_id"]})
+            notes.setdefault(str(note["kind"]), []).append(
+                {**msgspec.json.decode(note["body"]), "cycle_id": note["cycle_id"]}
+            )
     return Closing(
         cycle_id=row["cycle_id"],
         outcome=row["outcome"],
-        reasons=tuple(json.loads(row["reasons"])),
+        reasons=tuple(msgspec.json.decode(row["reasons"])),
         ended_at_ms=row["ended_at_ms"],
-        is_woken=bool(json.loads(row["counts"]).get("woken_by_feed")),
+        is_woken=bool(msgspec.json.decode(row["counts"]).get("woken_by_feed")),
         values={row["name"]: row["value"] for statement, row in unit if statement == "put_value"},
         notes=notes,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from btcbot.testing.checkers.closing import Unit, closing_of
+from btcbot.testing.checkers.closing import Unit
 from btcbot.testing.checkers.scene import ZERO, Invariant, Scene
 from btcturk_sim.money import exact
 
@@ -28,7 +28,7 @@ class I25Results(Invariant):
     def unit_committed(self, unit: Unit) -> None:
         if not self._is_on:
             return
-        closing = closing_of(unit)
+        closing = self.scene.closing(unit)
         if closing is None:
             return
         results = closing.notes.get("snapshot", ())

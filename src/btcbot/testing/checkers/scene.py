@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
 
 import msgspec
 
+from btcbot.testing.checkers.closing import Closing, Unit, closing_of
 from btcturk_sim.money import exact
 from btcturk_sim.orders import Fill, Order, Side
 from btcturk_sim.wire import Request, Response
@@ -166,6 +167,8 @@ class Scene:
         self.written_ms: dict[str, int] = {}
         #: Free balances as the venue told them last, and the orders that have left since; None: nobody can say.
         self.free_told: dict[str, Decimal] | None = None
+        self._unit: Unit | None = None
+        self._closing: Closing | None = None
         self.sent_since: list[Sent] = []
 
     def begin(self, *, is_woken: bool) -> None:
@@ -209,6 +212,12 @@ class Scene:
     def now_ms(self) -> int:
         return self.rig.clock.true_ms()
 
+    def closing(self, unit: Unit) -> Closing | None:
+        """What the unit says that closes a cycle, None for any other; read once for all who ask."""
+        if unit is not self._unit:
+            self._unit, self._closing = unit, closing_of(unit)
+        return self._closing
+
     def not_booked(self) -> list[Fill]:
         """Trades that are in no book although the venue's list shows them by now: it lags by less than the horizon."""
         long_ago_ms = self.now_ms() - 1_000 * int(self.rig.environment["SETTLE_HORIZON_SECONDS"])
@@ -245,8 +254,7 @@ class Scene:
     def balances_told(self, answer: Response) -> None:
         self.free_told, self.sent_since = None, []
         if answer.status == 200 and answer.fault is None:
-            rows = json.loads(answer.body, parse_float=Decimal)["data"]
-            self.free_told = {row["asset"]: Decimal(row["free"]) for row in rows}
+            self.free_told = {row.asset: row.free for row in _balances.decode(answer.body).data}
 
     def book_told(self, request: Request, answer: Response) -> None:
         """For trading; what a look over the market is told is nothing to trade on, nor to compare a feed with."""
@@ -254,9 +262,7 @@ class Scene:
             return
         symbol = request.query.partition("pairSymbol=")[2].partition("&")[0]
         try:
-            data = json.loads(answer.body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
-            is_whole = bool(data["bids"]) and bool(data["asks"])
-            best_bid, best_ask = (data["bids"][0], data["asks"][0]) if is_whole else ((0,), (0,))
+            is_whole, best_bid, best_ask = _best_of(answer.body)
             bid, ask = Decimal(best_bid[0]), Decimal(best_ask[0])
         except (ValueError, LookupError, TypeError, ArithmeticError):
             # Nobody can read it, so it says nothing: what a ticker has told in this cycle stands.
@@ -273,6 +279,43 @@ class Scene:
         self.told[symbol] = (bid, ask, self.now_ms())
         if self.eye is not None and len(best_bid) > 1:  # a ticker has no quantities, and is nothing to compare with
             self.eye.told(symbol, bid, ask, self.now_ms(), is_clean=answer.fault is None)
+
+
+class _Balance(msgspec.Struct):
+    asset: str
+    free: Decimal
+
+
+class _Balances(msgspec.Struct):
+    data: list[_Balance]
+
+
+class _Sides(msgspec.Struct):
+    bids: list[msgspec.Raw]
+    asks: list[msgspec.Raw]
+
+
+class _Told(msgspec.Struct):
+    data: _Sides
+
+
+_balances: Final = msgspec.json.Decoder(_Balances)
+_book: Final = msgspec.json.Decoder(_Told)
+_level: Final = msgspec.json.Decoder(list[Decimal])
+
+
+def _best_of(body: bytes) -> tuple[bool, Sequence[Any], Sequence[Any]]:
+    """Whether both sides of a book have anything, and their first levels; raise what reading nonsense raises."""
+    try:
+        book = _book.decode(body).data
+        if book.bids and book.asks:
+            return True, _level.decode(book.bids[0]), _level.decode(book.asks[0])
+        return False, (0,), (0,)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        pass  # somebody has been at it: what can be read of it is read with more patience
+    data = json.loads(body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
+    is_whole = bool(data["bids"]) and bool(data["asks"])
+    return (True, data["bids"][0], data["asks"][0]) if is_whole else (False, (0,), (0,))
 
 
 class Invariant:

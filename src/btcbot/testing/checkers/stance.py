@@ -6,12 +6,13 @@ pair. A cycle that dies before its end tells nothing; the next one is asked agai
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from btcbot.testing.checkers.closing import Closing, Unit, closing_of
+import msgspec
+
+from btcbot.testing.checkers.closing import Closing, Unit
 from btcbot.testing.checkers.scene import OTHER_BOOK, PREFIX, Invariant, Scene, Sent
 from btcturk_sim.wire import Request, Response
 
@@ -67,7 +68,7 @@ class I23Stance(_Overseen):
             return
         self._sent.append(sent)
         text = self.value("refusal_bars")
-        kept: Mapping[str, Any] = json.loads(text) if text else {}
+        kept: Mapping[str, Any] = msgspec.json.decode(text) if text else {}
         for kind in ("barred", "no_buys") if sent.side == "buy" else ("barred",):
             until_ms = kept[kind].get(sent.symbol, {}).get("until_ms", 0) if kept else 0
             if self.scene.rig.clock.now_ms() < until_ms:
@@ -76,7 +77,7 @@ class I23Stance(_Overseen):
     def unit_committed(self, unit: Unit) -> None:
         if not self.is_on or not self._sent:
             return
-        closing = closing_of(unit)
+        closing = self.scene.closing(unit)
         if closing is None:
             return
         sent, self._sent = self._sent, []
@@ -100,7 +101,7 @@ class I23Stance(_Overseen):
 
     def _by_level(self, closing: Closing, sent: Sequence[Sent]) -> None:
         text = self.value("degrade")
-        machine: Mapping[str, Any] = json.loads(text)["machine"] if text else {}
+        machine: Mapping[str, Any] = msgspec.json.decode(text)["machine"] if text else {}
         override = machine.get("override")
         if override is not None:
             if closing.ended_at_ms - override["made_at_ms"] >= override["lasts_ms"]:
@@ -144,7 +145,7 @@ class I23Stance(_Overseen):
         text = self.value("universe_state")
         if not text:
             return self.setting("SYMBOLS", "").split(",")
-        state = json.loads(text)
+        state = msgspec.json.decode(text)
         return list(state.get("symbols") or state.get("fallback") or ())
 
     def _no_buys(self, sent: Sequence[Sent], why: str) -> None:
@@ -173,7 +174,7 @@ class I23Freeze(_Overseen):
             return
         shown: set[int] = set()
         if answer.status == 200 and answer.fault is None:
-            rows = json.loads(answer.body)["data"]
+            rows = msgspec.json.decode(answer.body)["data"]
             listed = [*rows["asks"], *rows["bids"]]
             shown = {
                 int(row["id"])
@@ -185,7 +186,7 @@ class I23Freeze(_Overseen):
     def unit_committed(self, unit: Unit) -> None:
         if not self.is_on:
             return
-        closing = closing_of(unit)
+        closing = self.scene.closing(unit)
         if closing is None or closing.is_woken:
             return
         has_looked = any(note["daily"] is not None for note in closing.notes.get("snapshot", ()))
@@ -212,7 +213,7 @@ class I23KillChain(_Overseen):
     def unit_committed(self, unit: Unit) -> None:
         if not self.is_on:
             return
-        closing = closing_of(unit)
+        closing = self.scene.closing(unit)
         if closing is None:
             return
         is_on, _ = self.scene.rig.kill_switch().is_on()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from btcbot.testing.checkers.closing import Closing, Unit, closing_of
+import msgspec
+
+from btcbot.testing.checkers.closing import Closing, Unit
 from btcbot.testing.checkers.scene import ZERO, Invariant, Scene, Sent
 from btcturk_sim.money import exact
 
@@ -58,8 +59,12 @@ class I24Tuning(Invariant):
     def unit_committed(self, unit: Unit) -> None:
         if not self._is_on:
             return
-        closing = closing_of(unit)
-        told = [json.loads(row["body"]) for name, row in unit if name == "insert_note" and row["kind"] == "parameters"]
+        closing = self.scene.closing(unit)
+        told = [
+            msgspec.json.decode(row["body"])
+            for name, row in unit
+            if name == "insert_note" and row["kind"] == "parameters"
+        ]
         text = next((row["value"] for name, row in unit if name == "put_value" and row["name"] == _STATE), None)
         if text == "":
             self._reset(closing, told)
@@ -67,7 +72,7 @@ class I24Tuning(Invariant):
             if any(change["outcome"] in ("APPLIED", "ROLLED_BACK") for change in told):
                 self.violated("parameters are said to have changed, and stand as they stood")
         else:
-            self._moved(json.loads(text)["course"], closing, told)
+            self._moved(msgspec.json.decode(text)["course"], closing, told)
 
     def _reset(self, closing: Closing | None, told: Sequence[Mapping[str, Any]]) -> None:
         if closing is not None or not told:

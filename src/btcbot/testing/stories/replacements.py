@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from btcbot.domain.notes import NoteKind
@@ -58,141 +59,107 @@ def _new(it: Performance, quantity: str) -> bool:
     return new.intent_id == f"replace:{old.client_order_id}" and new.quantity == Decimal(quantity)
 
 
+#: What these stories have in common; a replacement is over after four cycles, unless its story needs more.
+_replacing: Final = partial(Story, profile=REPLACING, settings=_SETTINGS, always=_is_over, cycles=4)
+
 REPLACEMENTS: Final = (
-    Story(
+    _replacing(
         name="an order at rest is replaced where the market went",
         acts={
             0: [wish(*RESTING)],
             1: [price("1004000"), wait(1), wish("buy", "0.0006", "1003000")],
         },
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "ACCEPTED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         shows=lambda it: {
             "it is the one that was wished": _new(it, "0.0006"),
             "it is done": _ends(it) == [("DONE", "replacement:done")],
         },
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="an order is replaced while it fills",
         acts={0: [wish(*RESTING)], 1: [wait(30), wish(*_MORE), once("after DELETE", stranger("sell", "0.0002"))]},
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "ACCEPTED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         engine=_SLOW,
         shows=lambda it: {"what it filled is not bought again": _new(it, "0.0005")},
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="an order is replaced while it fills, and the fills are told late",
         acts={0: [wish(*RESTING)], 1: [wait(30), wish(*_MORE), once("after DELETE", stranger("sell", "0.0002"))]},
         cycles=6,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "ACCEPTED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         engine=EngineOptions(cancel_lag_ms=3_000, transactions_lag_ms=15_000),
         shows=lambda it: {"the fill is waited for": _new(it, "0.0005")},
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="an order that is to be replaced fills whole",
         acts={
             0: [wish(*RESTING)],
             1: [wait(30), wish("buy", "0.0004", "1000000"), once("after DELETE", stranger("sell", "0.0005"))],
         },
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL FILLED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         engine=_SLOW,
         shows=lambda it: {"nothing is left to buy": _ends(it) == [("ABANDONED", "replacement:old_order_filled")]},
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="the answer to a replacement's cancellation is lost",
         acts={0: [wish(*RESTING)], 1: [wait(30), fault("lost_after", "DELETE"), wish(*_MORE)]},
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "ACCEPTED"],
         struck={"lost_after": 1},
-        profile=REPLACING,
-        settings=_SETTINGS,
         shows=lambda it: {"it was replaced": _new(it, "0.0007")},
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="a replacement's cancellation is confirmed and forgotten",
         acts={0: [wish(*RESTING)], 1: [wait(30), fault("cancel_lost", "DELETE"), wish(*_MORE)], 2: [wish(*_MORE)]},
         cycles=8,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "ACCEPTED"],
         struck={"cancel_lost": 1},
-        profile=REPLACING,
-        settings=_SETTINGS,
         shows=lambda it: {
             "it was asked for twice": it.cancels == 2,
             "it was replaced": _new(it, "0.0007"),
             "the wish in between was told why not": "draft_block:cancellation_under_way" in it.verdicts(),
         },
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="too little is left of a replacement",
         acts={
             0: [wish(*RESTING)],
             1: [wait(30), wish("buy", "0.00055", "1000000"), once("after DELETE", stranger("sell", "0.00046"))],
         },
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL CANCELED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         engine=_SLOW,
         shows=lambda it: {"it is too little": _ends(it) == [("ABANDONED", "risk_block:min_notional")]},
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="risk refuses a replacement that is resumed",
         acts={0: [wish(*RESTING)], 1: [wait(30), wish(*_MORE)], 2: [reborn(MAX_TOTAL_EXPOSURE_TRY="90")]},
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL CANCELED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         shows=lambda it: {"the lower cap holds": _ends(it) == [("ABANDONED", "risk_block:max_total_exposure")]},
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="a fresh wish gives a replacement its price",
         acts={
             0: [wish(*RESTING)],
             1: [wait(30), wish(*_MORE)],
             2: [wish("buy", "0.0006", "999900")],
         },
-        cycles=4,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "ACCEPTED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         shows=lambda it: {
             "one order came of both": _new(it, "0.0006") and it.rig.order().price == Decimal(999_900),
             "the wish was told so": "draft_block:ordered_as_a_replacement" in it.verdicts(),
         },
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="the answer to a replacement's new order is lost",
         acts={0: [wish(*RESTING)], 1: [wait(30), wish(*_MORE)], 2: [fault("lost_after", "POST")]},
         cycles=5,
         lives=["ACCEPTED PENDING_CANCEL CANCELED", "UNKNOWN ACCEPTED"],
         struck={"lost_after": 1},
-        profile=REPLACING,
-        settings=_SETTINGS,
         shows=lambda it: {
             "it left once": it.posts == 2,
             "it is done": _ends(it) == [("DONE", "replacement:done")],
         },
-        always=_is_over,
     ),
-    Story(
+    _replacing(
         name="a kill file comes between a cancellation and its replacement",
         acts={
             0: [wish(*RESTING)],
@@ -202,10 +169,7 @@ REPLACEMENTS: Final = (
         },
         cycles=5,
         lives=["ACCEPTED PENDING_CANCEL CANCELED"],
-        profile=REPLACING,
-        settings=_SETTINGS,
         has_brakes=True,
         shows=lambda it: {"it is too late for it": _ends(it) == [("ABANDONED", "replacement:too_late")]},
-        always=_is_over,
     ),
 )

@@ -103,7 +103,10 @@ class TestBars:
 
     def test_a_single_bar_does_not_show_its_interval(self, tmp_path: Path) -> None:
         path = csv(tmp_path, row(0))
-        assert "row 2: a single bar does not show its interval; import it with «data import --interval 1m», or such" in refused_line(path)
+        assert (
+            "row 2: a single bar does not show its interval; import it with «data import --interval 1m», or such"
+            in refused_line(path)
+        )
         import_files([path], tmp_path / "set", Options(interval_ms=MINUTE))
         assert len(load_bars(tmp_path / "set")["BTCTRY"]) == 1
 

@@ -177,7 +177,9 @@ class TestTimes:
             "2022-11-08 22:34:00,1,1,1,1,1",
             header="date,open,high,low,close,volume",
         )
-        with pytest.raises(BadData, match=r"row 2: the times say no zone; import it with «data import --time-zone UTC»"):
+        with pytest.raises(
+            BadData, match=r"row 2: the times say no zone; import it with «data import --time-zone UTC»"
+        ):
             load_bars(path)
         assert bars(path, zone=zone).open_time_ms.tolist() == [expected, expected + 60_000]
 
