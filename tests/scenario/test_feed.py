@@ -211,7 +211,7 @@ class TestSilence:
         rig.cycle()
 
         assert rig.orders() == []
-        assert rig.log.events("orders_not_made")[0]["why"] == ReasonCode.STALE_QUOTE.value
+        assert rig.log.events("orders_not_made")[0]["why"] == ReasonCode.QUOTE_GONE.value
 
 
 class TestOurAccount:

@@ -50,11 +50,11 @@ def judge(
         if quote is None:
             unusable[symbol] = ReasonCode.STALE_QUOTE
             continue
-        ages_ms[symbol] = age_ms = quote_age_ms(quote, now_ms, venue_time_ms)
+        ages_ms[symbol] = age_ms = max(now_ms - quote.received_at_ms, venue_time_ms - quote.venue_time_ms)
         if age_ms > quote_age_ms_max:
             unusable[symbol] = ReasonCode.STALE_QUOTE
-        elif not quote.is_sane:
-            unusable[symbol] = ReasonCode.CROSSED_QUOTE
-        else:
+        elif money.ZERO < quote.bid < quote.ask:
             usable[symbol] = quote
+        else:
+            unusable[symbol] = ReasonCode.CROSSED_QUOTE
     return MarketView(quotes=usable, unusable=unusable, ages_ms=ages_ms)

@@ -254,7 +254,9 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
     value = price * quantity
     least = max(instrument.value_min, limits.order_notional_min)
     if value < least:
-        return refuse(ReasonCode.MIN_NOTIONAL, f"{plain(value)} is below the minimum of {plain(least)}")
+        # What cut it comes first: else a wish of hundreds would seem to be refused for being small.
+        too_small = f"{plain(value)} is below the minimum of {plain(least)}"
+        return refuse(ReasonCode.MIN_NOTIONAL, "; ".join([*notes, too_small]))
     if is_buy and (refusal := _refuse_buy(intent, instrument, price, quantity, facts, limits, budget)):
         return refusal
     if budget.notional + value > limits.notional_per_cycle_max:

@@ -25,6 +25,7 @@ class ReasonCode(StrEnum):
     NO_INVENTORY = "risk_block:sell_requires_inventory"
     STALE_QUOTE = "risk_block:stale_market_data"
     BOOK_UNTRUSTED = "risk_block:book_not_trusted"
+    QUOTE_GONE = "risk_block:quote_no_longer_holds"  # it moved, aged or could not be confirmed since the decision
     CROSSED_QUOTE = "risk_block:crossed_or_empty_book"
     ORDER_IN_DOUBT = "risk_block:order_in_doubt"
     # draft: why a wish does not come as far as risk

@@ -84,6 +84,7 @@ class AccountingService:
         self._suspense_seen: set[str] = set()
         self._quarter, self._today = -1, ""
         self._marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
+        self._told_quantities: dict[str, Decimal] = {}
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
     # -- opening -------------------------------------------------------------------------------------------------
@@ -296,14 +297,16 @@ class AccountingService:
 
     def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot, venue_now_ms: int) -> PnL:
         """Positions at the last bid seen. The first whole result of a day (Istanbul) is where its loss counts from."""
-        marks = self._marks
+        marks, told = self._marks, self._told_quantities
         for symbol, quote in quotes.items():
             marks[symbol] = quote.bid
         realized = cost = worth = money.ZERO
         is_whole = True
         for symbol, position in self._store.positions().items():
             quantity = position.quantity
-            self._metrics.gauge("btcbot_position_quantity", quantity, symbol=symbol)
+            if told.get(symbol) is not quantity:  # a gauge keeps what it was set to
+                told[symbol] = quantity
+                self._metrics.gauge("btcbot_position_quantity", quantity, symbol=symbol)
             realized += position.realized_pnl
             if not quantity:
                 continue

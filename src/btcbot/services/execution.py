@@ -133,7 +133,7 @@ class ExecutionService:
             if self._stop.is_set():
                 return
             if not may_order(decision.intent.symbol):
-                self._log.warning("orders_not_made", symbol=decision.intent.symbol, why=ReasonCode.STALE_QUOTE.value)
+                self._log.warning("orders_not_made", symbol=decision.intent.symbol, why=ReasonCode.QUOTE_GONE.value)
                 return
             started_ns = self._clock.monotonic_ns()
             beside = beside_of(decision.intent) if beside_of is not None else None

@@ -44,6 +44,7 @@ class MarketDataService:
         self._falls_back = falls_back
         self._known: Mapping[str, Instrument] = {}
         self._told: Mapping[str, ReasonCode] = {}
+        self._told_ages_ms: Mapping[str, int] = {}
 
     def get_best_bid_ask(self, symbols: Sequence[str]) -> MarketView:
         """Fresh and sane quotes, and for every other symbol why it has none. Raises VenueUnavailable."""
@@ -124,8 +125,10 @@ class MarketDataService:
         now_ms = self._clock.now_ms()
         view = freshness.judge(symbols, quotes, now_ms, venue_now_ms, self._quote_age_ms_max)
         self._metrics.gauge("btcbot_stale_market_data_rate", view.stale_rate)
-        for symbol, age_ms in view.ages_ms.items():
-            self._metrics.gauge("btcbot_quote_age_ms", age_ms, symbol=symbol)
+        if view.ages_ms != self._told_ages_ms:  # a gauge keeps what it was set to
+            self._told_ages_ms = view.ages_ms
+            for symbol, age_ms in view.ages_ms.items():
+                self._metrics.gauge("btcbot_quote_age_ms", age_ms, symbol=symbol)
         if self._feed is None:
             return view
         for symbol in view.quotes:

@@ -250,8 +250,16 @@ class TestCuts:
         ("cap", "code", "told"),
         [
             ("200", ReasonCode.NOTIONAL_CAP, "400 in this cycle, at most 200"),
-            ("201", ReasonCode.MIN_NOTIONAL, "1 is below the minimum of 99.91"),
-            ("299.90", ReasonCode.MIN_NOTIONAL, "99.9 is below the minimum of 99.91"),
+            (
+                "201",
+                ReasonCode.MIN_NOTIONAL,
+                "cut to the 1 left of this cycle's cap; 1 is below the minimum of 99.91",
+            ),
+            (
+                "299.90",
+                ReasonCode.MIN_NOTIONAL,
+                "cut to the 99.9 left of this cycle's cap; 99.9 is below the minimum of 99.91",
+            ),
         ],
         ids=["nothing is left", "1 TRY is left", "99.90 TRY are left"],
     )
@@ -268,7 +276,8 @@ class TestCuts:
             [a_buy("2", symbol="BTCTRY"), a_sell("2")], holding("2"), limits(notional_per_cycle_max="200.50")
         )
 
-        assert refused == RefusedIntent(a_sell("2"), ReasonCode.MIN_NOTIONAL, "0.5 is below the minimum of 99.91")
+        told = "cut to the 0.5 left of this cycle's cap; 0.5 is below the minimum of 99.91"
+        assert refused == RefusedIntent(a_sell("2"), ReasonCode.MIN_NOTIONAL, told)
 
 
 class TestCheapCoins:

@@ -19,7 +19,6 @@ from btcbot.adapters.store.sql import TRADING_STATE, TRADING_STATE_REASON, misus
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Account, Entry, Hold
-from btcbot.domain.money import ZERO
 from btcbot.domain.notes import NEVER_FORGOTTEN, Note, NoteKind
 from btcbot.domain.orders import OPEN, REOPENABLE, Order, OrderStatus
 from btcbot.domain.positions import Position
@@ -198,8 +197,13 @@ class MemoryTransaction:
         for posting in entry.postings:
             of_account, asset = balances[posting.account], posting.asset
             before = of_account.get(asset)
-            undo.append((of_account, asset, _ABSENT if before is None else before))
-            of_account[asset] = (ZERO if before is None else before) + posting.amount
+            if before is None:
+                undo.append((of_account, asset, _ABSENT))
+                self._store._unordered.add(id(of_account))
+                of_account[asset] = posting.amount
+            else:
+                undo.append((of_account, asset, before))
+                of_account[asset] = before + posting.amount
         return True
 
     def put_position(self, position: Position) -> None:
@@ -245,7 +249,10 @@ class MemoryTransaction:
     def _put(self, table: dict[_K, _V], key: _K, value: _V) -> None:
         if not self._is_open:
             raise misuse(_TOO_LATE)
-        self._undo.append((table, key, table.get(key, _ABSENT)))
+        before = table.get(key, _ABSENT)
+        self._undo.append((table, key, before))
+        if before is _ABSENT:
+            self._store._unordered.add(id(table))
         table[key] = value
 
     def _drop(self, table: dict[_K, _V], key: _K) -> None:
@@ -285,6 +292,7 @@ class MemoryTransaction:
                 del table[key]
             else:
                 table[key] = before
+            self._store._unordered.add(id(table))
         self._state.put_live_in_order()
 
 
@@ -296,6 +304,8 @@ class MemoryStore:
         self._unit: MemoryTransaction | None = None
         #: Tables as they were read since the last unit, each in the order of its keys: nothing has changed meanwhile.
         self._sorted: dict[int, dict[Any, Any]] = {}
+        #: Tables whose keys may stand in another order than their own.
+        self._unordered: set[int] = set()
         self._trading_state: tuple[str | None, str | None, tuple[TradingState, str]]
         self._trading_state = (None, None, trading_state_of(self.value))
 
@@ -415,14 +425,12 @@ class MemoryStore:
         known = self._sorted.get(id(table))
         if known is None:
             known = dict(table)
-            if len(known) > 1:
-                keys = list(known)
-                ordered = sorted(keys)
-                if keys != ordered:
-                    # A new key came in. The table itself is put in order, so that the next copy is a plain one.
-                    table.clear()
-                    table.update((key, known[key]) for key in ordered)
-                    known = dict(table)
+            if id(table) in self._unordered:
+                # A new key came in. The table itself is put in order, so that the next copies are plain ones.
+                self._unordered.discard(id(table))
+                table.clear()
+                table.update((key, known[key]) for key in sorted(known))
+                known = dict(table)
             if self._unit is None:
                 self._sorted[id(table)] = known
         return known
