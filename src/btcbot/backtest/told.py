@@ -7,7 +7,7 @@ from typing import Final
 
 from btcbot.backtest.plan import BacktestPlan
 from btcbot.bootstrap.universe import chooses
-from btcbot.config.description import shown
+from btcbot.config.description import shown_setting
 from btcbot.config.groups.adaptation import AdaptationSettings
 from btcbot.config.groups.oversight import OversightSettings
 from btcbot.config.groups.portfolio import PortfolioSettings
@@ -50,5 +50,5 @@ def told_settings(plan: BacktestPlan) -> Mapping[str, str]:
         "half_spread_bps": money.plain(plan.half_spread_bps),
         "volume_share": money.plain(plan.volume_share),
         "fills_at_touch": str(plan.fills_at_touch).lower(),
-        **{name.upper(): shown(getattr(plan.settings, name)) for name in names},
+        **{name.upper(): shown_setting(plan.settings, name) for name in names},
     }

@@ -100,9 +100,9 @@ class Evidence:
         }
 
     def lines(self, settings: Settings, stopped: str) -> Iterator[dict[str, Any]]:
-        from btcbot.config.description import shown
+        from btcbot.config.description import shown_setting
 
-        texts = {name: shown(getattr(settings, name.lower())) for name in SETTINGS}
+        texts = {name: shown_setting(settings, name) for name in SETTINGS}
         yield {"kind": "canary", "settings": texts, "stopped": stopped, **self.counts()}
         for at_ms, after_cycles, findings in self.looks:
             for one in findings:

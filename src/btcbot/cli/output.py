@@ -29,7 +29,7 @@ def shaped(value: object) -> object:
         case Enum():
             return value.value
         case msgspec.Struct():
-            return {name: shaped(getattr(value, name)) for name in value.__struct_fields__}
+            return {name: shaped(one) for name, one in msgspec.structs.asdict(value).items()}
         case Mapping():
             return {str(key): shaped(one) for key, one in value.items()}
         case list() | tuple() | set() | frozenset():

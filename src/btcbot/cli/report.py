@@ -72,7 +72,9 @@ def command(
 
 
 def _as_mapping(report: Report) -> Mapping[str, object]:
-    return {name: getattr(report, name) for name in report.__struct_fields__}
+    import msgspec
+
+    return msgspec.structs.asdict(report)
 
 
 def _share(ratio: Decimal | None) -> str:

@@ -116,7 +116,7 @@ TAX_COLUMNS: Final = TaxRow.__struct_fields__
 
 
 def _fields(one: msgspec.Struct) -> dict[str, object]:
-    return {name: _simple(getattr(one, name)) for name in one.__struct_fields__}
+    return {name: _simple(value) for name, value in msgspec.structs.asdict(one).items()}
 
 
 def _simple(value: object) -> object:

@@ -182,10 +182,11 @@ class _Folding:
 
     def _adoption(self, entry: Entry) -> None:
         adopted, released = _ADOPTED.fullmatch(entry.memo), _RELEASED.match(entry.memo)
-        if adopted is None and released is None:
+        found = adopted or released
+        if found is None:
             self._find(Code.MISSING, f"entry {entry.entry_id}", "it does not say what was adopted or released")
             return
-        quantity, symbol = (adopted or released).group(1, 2)  # type: ignore[union-attr]
+        quantity, symbol = found.group(1, 2)
         before = self.positions.get(symbol) or Position(symbol=symbol)
         if adopted is not None:
             after = after_adoption(before, Decimal(quantity), Decimal(adopted[3]))

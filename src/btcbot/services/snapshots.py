@@ -79,7 +79,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: _plain(one) for name, one in msgspec.structs.asdict(value).items()}
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return value

@@ -217,9 +217,10 @@ class SqliteStore(SqlStore):
 
     def _rows(self, name: str, parameters: Mapping[str, object] = _NOTHING) -> list[Row]:
         try:
-            return self._cursor.execute(_STATEMENTS[name], parameters).fetchall()  # type: ignore[no-any-return]
+            rows: list[Row] = self._cursor.execute(_STATEMENTS[name], parameters).fetchall()
         except self._errors as error:
             raise self._failure(error) from error
+        return rows
 
     def _begin(self) -> None:
         if self._read_only:

@@ -27,7 +27,7 @@ from btcbot.backtest.optimise.storage_address import open_storage
 from btcbot.backtest.optimise.study import SharedStudy
 from btcbot.backtest.optimise.windows import DAY_MS, Window, split, walk_forward
 from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE
-from btcbot.config.description import shown
+from btcbot.config.description import shown_setting
 from btcbot.config.settings import SETTING_NAMES, Settings
 from btcbot.config.sources import SECRET_SETTINGS
 from btcbot.domain import money
@@ -332,7 +332,7 @@ def _digest(told: Mapping[str, str]) -> str:
 def _settings_digest(settings: Settings) -> str:
     """Tells one env file's settings from another's. No secret goes into it."""
     names = [name for name in SETTING_NAMES if name not in SECRET_SETTINGS]
-    return _digest({name: shown(getattr(settings, name.lower())) for name in names})
+    return _digest({name: shown_setting(settings, name) for name in names})
 
 
 def demand_objective(name: str) -> None:
