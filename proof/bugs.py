@@ -263,7 +263,7 @@ BUGS: Final[tuple[Bug, ...]] = (
                 "if True:",
             ),
         ],
-        "I7", "I2", profile="run", open_orders_lag=600_000, partial_fill=10_000
+        "I7", "I2"
     ),
     _bug(
         "an order that the venue shows is not looked for among those given up",
@@ -505,7 +505,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("what was ordered since the last comparison is not subtracted",
          "services.startup_recovery:StartupRecoveryService.account_now",
          "return self._last.account.with_held(since)", "return self._last.account", "I14",
-         profile="run", feed_events_lost=600_000),
+         profile="run", feed_events_lost=600_000, price_jump=300_000),
     _bug("a cycle that the feed wakes asks the venue for what it lacks", "cycle:Cycle._woken_steps",
          "services.market_data.get_from_feed(universe.watched, venue_now_ms)",
          "services.market_data.get_best_bid_ask(universe.watched)", "I18"),
