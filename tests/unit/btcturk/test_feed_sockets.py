@@ -311,7 +311,7 @@ def test_nobody_there() -> None:
 
 
 def test_a_failure_of_the_thread_is_told_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "AGAIN_S_MIN", 0.2)
+    monkeypatch.setattr(feed_module, "AGAIN_S_MIN", 0.9)
 
     class Log(structlog.testing.CapturingLogger):
         """Fails at its first line: a defect of ours, anywhere in the thread."""
@@ -326,7 +326,7 @@ def test_a_failure_of_the_thread_is_told_and_mended(monkeypatch: pytest.MonkeyPa
 
     with on(serve, log=Log()) as (made, _):
         view = made.until(lambda view: "thread" in view.why_down)
-        assert view.why_down == "the feed's thread failed (ZeroDivisionError); it starts again after 0.2 s"
+        assert view.why_down == "the feed's thread failed (ZeroDivisionError); it starts again after 0.9 s"
         assert view.books == {}
         made.until_whole()
         assert "feed_thread_failed" in made.logged()
