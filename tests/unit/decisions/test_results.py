@@ -6,12 +6,11 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import NOW_MS, a_fill, a_position, an_order, client_id
+from tests.builders import a_fill, a_position, a_report, an_order, client_id
 
 from btcbot.decisions import results as folding
 from btcbot.decisions.results import Holding, Results
 from btcbot.domain import money
-from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.fills import Fill
 from btcbot.domain.intents import Side
 from btcbot.domain.positions import Position, after_fill
@@ -107,22 +106,7 @@ class TestSlippage:
 
     def test_it_is_the_same_as_in_reports(self) -> None:
         order, fill = an_order(), a_fill(Side.SELL, "3", "99.37")
-        cycle = CycleReport(
-            cycle_id=order.cycle_id,
-            number=1,
-            mode="live",
-            profile="stage4-run",
-            outcome=CycleOutcome.COMPLETED,
-            reasons=(),
-            started_at_ms=NOW_MS,
-            ended_at_ms=NOW_MS,
-            counts={},
-            gates={},
-            quotes={order.symbol: (Decimal("99.90"), Decimal("100.05"))},
-            equity_try=None,
-            realized_pnl_try=money.ZERO,
-            unrealized_pnl_try=money.ZERO,
-        )
+        cycle = a_report(cycle_id=order.cycle_id, quotes={order.symbol: (Decimal("99.90"), Decimal("100.05"))})
         price = folding.decision_price(order, cycle)
         assert price == Decimal("99.975") == of_reports.decision_price(order, {order.cycle_id: cycle})
         assert folding.slippage_of(fill, price) == of_reports.slippage(fill, price) == Decimal("1.815")
