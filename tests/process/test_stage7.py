@@ -102,9 +102,13 @@ def test_it_trades_and_adapts_on_paper_survives_kills_and_the_venue_sees_only_re
     assert {change["field"] for change in applied} >= {"universe_size"}, history
     assert all(change["reason"] and change["before"] and change["after"] for change in applied)
     assert status["adapted"]
-    assert status["version"] >= len({change["to_version"] for change in applied})
-    size = int(status["parameters"]["universe_size"]["in_force"])
-    assert 3 < size <= 6, "within its bounds, and above where it began"
+    # A slow machine may see losses taken back: what is in force is what the newest move led to, forward or back.
+    moves = [change for change in history if change["outcome"] in ("APPLIED", "ROLLED_BACK")]
+    assert status["version"] == moves[-1]["to_version"]
+    sizes = [int(change["after"]) for change in moves if change["field"] == "universe_size"]
+    assert int(status["parameters"]["universe_size"]["in_force"]) == sizes[-1]
+    assert max(sizes) > 3, "above where it began"
+    assert all(2 <= size <= 6 for size in sizes), "within its bounds"
 
     books = SqliteStore.open(adaptive.database, read_only=True)
     try:

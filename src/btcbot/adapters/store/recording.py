@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from itertools import chain, islice, takewhile
 from typing import Final, Protocol
 
-from btcbot.adapters.store.memory import LIVE, MemoryStore
+from btcbot.adapters.store.memory import MemoryStore
+from btcbot.adapters.store.memory_tables import LIVE
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Entry
