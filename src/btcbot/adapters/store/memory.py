@@ -66,10 +66,10 @@ class MemoryStore:
         return len(self._state.orders)
 
     def last_order_times_ms(self) -> Mapping[tuple[str, str], int]:
-        return self._state.in_order(self._state.last_order_times_ms)
+        return self._state.last_order_times_ms.in_order()
 
     def holds(self) -> Mapping[str, Hold]:
-        return self._state.in_order(self._state.holds)
+        return self._state.holds.in_order()
 
     def has_fill(self, trade_id: str) -> bool:
         return trade_id in self._state.fills
@@ -102,10 +102,10 @@ class MemoryStore:
         return len(self._state.entries)
 
     def account_balances(self, account: Account) -> Mapping[str, Decimal]:
-        return self._state.in_order(self._state.balances[account])
+        return self._state.balances[account].in_order()
 
     def positions(self) -> Mapping[str, Position]:
-        return self._state.in_order(self._state.positions)
+        return self._state.positions.in_order()
 
     def verdicts(self, cycle_id: str) -> Sequence[Verdict]:
         return list(self._state.verdicts.get(cycle_id, ()))

@@ -21,54 +21,65 @@ _V = TypeVar("_V")
 LIVE: Final = OPEN | REOPENABLE
 
 
+class Table(dict[_K, _V]):
+    """Rows by their key. Whoever writes to one says so in its two attributes."""
+
+    __slots__ = ("copy_in_order", "is_ordered")
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: What was read since the last write.
+        self.copy_in_order: Mapping[_K, _V] | None = None
+        #: Whether its keys stand in their own order for sure.
+        self.is_ordered = True
+
+    def in_order(self) -> Mapping[_K, _V]:
+        """A copy in the order of the keys, that no later write changes."""
+        copy = self.copy_in_order
+        if copy is None:
+            if not self.is_ordered:
+                # The table itself is put in order, so that the next copies are plain ones.
+                rows = sorted(self.items(), key=_key)
+                self.clear()
+                self.update(rows)
+                self.is_ordered = True
+            self.copy_in_order = copy = dict(self)
+        return copy
+
+
+def _key(row: tuple[Any, object]) -> Any:
+    return row[0]
+
+
 class Tables:
     """What is stored. Dicts keep the order of insertion, which is the numbering of the SQL tables."""
 
     def __init__(self) -> None:
-        self.identity: dict[None, BookIdentity] = {}
-        self.orders: dict[str, Order] = {}
+        self.identity: Table[None, BookIdentity] = Table()
+        self.orders: Table[str, Order] = Table()
         #: Those of `orders` that are not closed for good: what every cycle asks for, however many are.
-        self.live: dict[str, Order] = {}
-        self.last_order_times_ms: dict[tuple[str, str], int] = {}
-        self.holds: dict[str, Hold] = {}
-        self.fills: dict[str, Fill] = {}
-        self.entries: dict[str, Entry] = {}
-        self.balances: dict[Account, dict[str, Decimal]] = {account: {} for account in Account}
-        self.positions: dict[str, Position] = {}
-        self.verdicts: dict[str, tuple[Verdict, ...]] = {}
-        self.cycles: dict[str, CycleReport] = {}
-        self.forgotten_cycles: dict[None, int] = {}
+        self.live: Table[str, Order] = Table()
+        self.last_order_times_ms: Table[tuple[str, str], int] = Table()
+        self.holds: Table[str, Hold] = Table()
+        self.fills: Table[str, Fill] = Table()
+        self.entries: Table[str, Entry] = Table()
+        self.balances: dict[Account, Table[str, Decimal]] = {account: Table() for account in Account}
+        self.positions: Table[str, Position] = Table()
+        self.verdicts: Table[str, tuple[Verdict, ...]] = Table()
+        self.cycles: Table[str, CycleReport] = Table()
+        self.forgotten_cycles: Table[None, int] = Table()
         #: By kind and number.
-        self.notes: dict[NoteKind, dict[int, Note]] = {kind: {} for kind in NoteKind}
-        self.discrepancies: dict[None, tuple[Discrepancy, ...]] = {}
-        self.values: dict[str, str] = {}
+        self.notes: dict[NoteKind, Table[int, Note]] = {kind: Table() for kind in NoteKind}
+        self.discrepancies: Table[None, tuple[Discrepancy, ...]] = Table()
+        self.values: Table[str, str] = Table()
         #: The unit that is open, whose writes have gone in already and may be put back.
         self.unit: object | None = None
-        #: Tables whose keys may stand in another order than their own.
-        self.unordered: set[int] = set()
-        #: Tables as they were read since the last unit, each in the order of its keys: nothing has changed meanwhile.
-        self.copies: dict[int, dict[Any, Any]] = {}
 
     def put_live_in_order(self) -> None:
         """After an order reopened, or a unit was undone: `live` is in the order of `orders` again."""
         kept = {key: order for key, order in self.orders.items() if key in self.live}
         self.live.clear()
         self.live.update(kept)
-
-    def in_order(self, table: dict[_K, _V]) -> Mapping[_K, _V]:
-        """A copy in the order of the keys, that no later write changes."""
-        known = self.copies.get(id(table))
-        if known is None:
-            known = dict(table)
-            if id(table) in self.unordered:
-                # A new key came in. The table itself is put in order, so that the next copies are plain ones.
-                self.unordered.discard(id(table))
-                table.clear()
-                table.update((key, known[key]) for key in sorted(known))
-                known = dict(table)
-            if self.unit is None:
-                self.copies[id(table)] = known
-        return known
 
 
 class Closed(Tables):

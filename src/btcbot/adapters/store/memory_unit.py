@@ -11,11 +11,12 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from btcbot.adapters.store.memory_tables import LIVE, Tables
+from btcbot.adapters.store.memory_tables import LIVE, Table, Tables
 from btcbot.adapters.store.sql import misuse
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
 from btcbot.domain.ledger import Entry, Hold
+from btcbot.domain.money import ZERO
 from btcbot.domain.notes import NEVER_FORGOTTEN, Note
 from btcbot.domain.orders import Order, OrderStatus
 from btcbot.domain.positions import Position
@@ -37,7 +38,7 @@ class MemoryTransaction:
 
     def __init__(self, state: Tables) -> None:
         self._state = state
-        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._undo: list[tuple[Table[Any, Any], Any, Any]] = []
         self._failed: StoreFailed | None = None
         self._is_open = False
 
@@ -46,8 +47,6 @@ class MemoryTransaction:
         if state.unit is not None:  # StoreFailed where the store is closed
             raise misuse("a unit began inside another")
         state.unit = self
-        if state.copies:
-            state.copies = {}
         self._is_open = True
         return self
 
@@ -64,11 +63,11 @@ class MemoryTransaction:
     def insert_order(self, order: Order) -> None:
         if order.client_order_id in self._state.orders:
             raise self._fail(f"order {order.client_order_id} exists already")
-        if order.quantity <= 0 or order.filled_quantity < 0:
+        if order.quantity <= ZERO or order.filled_quantity < ZERO:
             raise self._fail(f"order {order.client_order_id} has no positive quantity")
         self._put_order(order)
         if order.status is not OrderStatus.DENIED:
-            times, key = self._state.last_order_times_ms, (order.symbol, order.side.value)
+            times, key = self._state.last_order_times_ms, (order.symbol, order.side)
             last_ms = times.get(key)
             if last_ms is None or last_ms < order.created_at_ms:
                 self._put(times, key, order.created_at_ms)
@@ -77,7 +76,7 @@ class MemoryTransaction:
         before = self._state.orders.get(order.client_order_id)
         if before is None:
             raise self._fail(f"order {order.client_order_id} cannot be updated: there is no such order")
-        if order.filled_quantity < 0:
+        if order.filled_quantity < ZERO:
             raise self._fail(f"order {order.client_order_id} has a negative filled quantity")
         after = (
             order
@@ -112,11 +111,11 @@ class MemoryTransaction:
 
     def _forget_time_of(self, denied: Order) -> None:
         """A denied order starts no cooldown: the time of the one before it counts again."""
-        key = (denied.symbol, denied.side.value)
+        key = (denied.symbol, denied.side)
         times = [
             order.created_at_ms
             for order in self._state.orders.values()
-            if (order.symbol, order.side.value) == key and order.status is not OrderStatus.DENIED
+            if (order.symbol, order.side) == key and order.status is not OrderStatus.DENIED
         ]
         if times:
             self._put(self._state.last_order_times_ms, key, max(times))
@@ -127,7 +126,7 @@ class MemoryTransaction:
         if not hold.amount:
             self._drop(self._state.holds, hold.client_order_id)
             return
-        if hold.client_order_id not in self._state.orders or hold.amount < 0:
+        if hold.client_order_id not in self._state.orders or hold.amount < ZERO:
             raise self._fail(f"the hold of {hold.client_order_id} is negative or belongs to no order")
         self._put(self._state.holds, hold.client_order_id, hold)
 
@@ -135,7 +134,7 @@ class MemoryTransaction:
         self._demand_open()
         if fill.trade_id in self._state.fills:
             return False
-        if fill.client_order_id not in self._state.orders or fill.quantity <= 0:
+        if fill.client_order_id not in self._state.orders or fill.quantity <= ZERO:
             raise self._fail(f"fill {fill.trade_id} is empty or belongs to no order")
         self._put(self._state.fills, fill.trade_id, fill)
         return True
@@ -151,15 +150,16 @@ class MemoryTransaction:
             before = of_account.get(asset)
             if before is None:
                 undo.append((of_account, asset, _ABSENT))
-                self._state.unordered.add(id(of_account))
+                of_account.is_ordered = False
                 of_account[asset] = posting.amount
             else:
                 undo.append((of_account, asset, before))
                 of_account[asset] = before + posting.amount
+            of_account.copy_in_order = None
         return True
 
     def put_position(self, position: Position) -> None:
-        if position.quantity < 0:
+        if position.quantity < ZERO:
             raise self._fail(f"the position of {position.symbol} is negative")
         self._put(self._state.positions, position.symbol, position)
 
@@ -198,32 +198,35 @@ class MemoryTransaction:
     def put_identity(self, identity: BookIdentity) -> None:
         self._put(self._state.identity, None, identity)
 
-    def _put(self, table: dict[_K, _V], key: _K, value: _V) -> None:
+    def _put(self, table: Table[_K, _V], key: _K, value: _V) -> None:
         if not self._is_open:
             raise misuse(_TOO_LATE)
         before = table.get(key, _ABSENT)
         self._undo.append((table, key, before))
         if before is _ABSENT:
-            self._state.unordered.add(id(table))
+            table.is_ordered = False
+        table.copy_in_order = None
         table[key] = value
 
-    def _drop(self, table: dict[_K, _V], key: _K) -> None:
+    def _drop(self, table: Table[_K, _V], key: _K) -> None:
         if not self._is_open:
             raise misuse(_TOO_LATE)
         before = table.pop(key, _ABSENT)
         if before is not _ABSENT:
             self._undo.append((table, key, before))
+            table.copy_in_order = None
 
-    def _keep_from(self, table: dict[str, _V], first_kept: str) -> None:
+    def _keep_from(self, table: Table[str, _V], first_kept: str) -> None:
         self._drop_all(table, [key for key in table if key < first_kept])
 
-    def _drop_all(self, table: dict[_K, _V], keys: Sequence[_K]) -> None:
+    def _drop_all(self, table: Table[_K, _V], keys: Sequence[_K]) -> None:
         """Many at once; put back, they stand where they stood."""
         self._demand_open()
         if keys:
             self._undo.append((table, _WHOLE, dict(table)))
             for key in keys:
                 del table[key]
+            table.copy_in_order = None
 
     def _demand_open(self) -> None:
         if not self._is_open:
@@ -244,7 +247,7 @@ class MemoryTransaction:
                 del table[key]
             else:
                 table[key] = before
-            self._state.unordered.add(id(table))
+            table.copy_in_order, table.is_ordered = None, False
         self._state.put_live_in_order()
 
 
