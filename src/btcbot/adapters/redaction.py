@@ -25,6 +25,7 @@ from uuid import UUID
 import msgspec
 
 from btcbot.config.secrets import Secret, known_secret_forms, secrets_alive
+from btcbot.domain.money import plain
 
 __all__ = ["REDACTED", "Redactor", "is_sensitive_name", "traceback_without_secrets"]
 
@@ -122,8 +123,10 @@ class Redactor:
 
     def value(self, value: object, depth: int = 0) -> object:
         """Any value as plain data: numbers, texts, lists, mappings."""
-        if value is None or type(value) in (bool, int, float, Decimal):
+        if value is None or type(value) in (bool, int, float):
             return value
+        if type(value) is Decimal:
+            return plain(value) if value.is_finite() else str(value)
         if type(value) is str:
             return self.text(value)
         if depth > DEPTH_MAX:

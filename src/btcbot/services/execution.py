@@ -190,7 +190,7 @@ class ExecutionService:
         self._metrics.count("btcbot_order_outcomes_total", outcome=type(outcome).__name__)
         if not isinstance(outcome, _NEVER_SENT):
             summary.submitted += 1
-            self._metrics.count("btcbot_orders_submitted_total", symbol=order.symbol, side=order.side.value)
+            self._metrics.count("btcbot_orders_submitted_total", symbol=order.symbol, side=order.side)
         match outcome:
             case Accepted(venue_order_id=venue_order_id):
                 summary.accepted += 1
@@ -230,8 +230,8 @@ class ExecutionService:
             venue_order_id=after.venue_order_id,
             symbol=after.symbol,
             side=after.side,
-            price=money.plain(after.price),
-            quantity=money.plain(after.quantity),
+            price=after.price,
+            quantity=after.quantity,
             status=after.status,
             reason=after.reason,
         )

@@ -59,7 +59,7 @@ log = structlog.get_logger("btcbot.example")  # made before logging is configure
 
 
 def test_a_line(lines: Lines) -> None:
-    log.info("order_accepted", symbol="BTCTRY", price=Decimal("2500000.10"), count=3)
+    log.info("order_accepted", symbol="BTCTRY", price=Decimal("2500000.10"), quantity=Decimal("1E-8"), count=3)
 
     (line,) = lines()
     stamp = line.pop("timestamp")
@@ -69,7 +69,8 @@ def test_a_line(lines: Lines) -> None:
         "event": "order_accepted",
         "logger": "btcbot.example",
         "symbol": "BTCTRY",
-        "price": "2500000.10",
+        "price": "2500000.1",
+        "quantity": "0.00000001",
         "count": 3,
     }
 
@@ -256,10 +257,24 @@ def test_the_login_to_the_feed_inside_a_text(quotings: int) -> None:
 
 
 def test_plain_values_stay_what_they_are() -> None:
-    value = {"n": 1, "f": 0.5, "d": Decimal("1.10"), "b": True, "none": None, "list": [1, "a"], "side": Side.BUY}
+    value = {"n": 1, "f": 0.5, "b": True, "none": None, "list": [1, "a"]}
 
-    assert Redactor(SECRETS).value(value) == {**value, "side": "buy"}
+    assert Redactor(SECRETS).value(value) == value
+    assert Redactor(SECRETS).value({"side": Side.BUY}) == {"side": "buy"}
     assert Redactor().value(date(2026, 1, 31)) == "2026-01-31"
+
+
+def test_money_is_written_as_everywhere() -> None:
+    amounts = [
+        Decimal("1.10"),
+        Decimal("1E-8"),
+        Decimal("2E+3"),
+        Decimal("-0.00"),
+        Decimal("NaN"),
+        Decimal("-Infinity"),
+    ]
+
+    assert Redactor().value(amounts) == ["1.1", "0.00000001", "2000", "0", "NaN", "-Infinity"]
 
 
 def test_sizes_are_limited() -> None:
