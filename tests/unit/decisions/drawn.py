@@ -54,8 +54,11 @@ def wishes(draw: st.DrawFn) -> tuple[Intent, ...]:
 @st.composite
 def markets(draw: st.DrawFn) -> Market:
     amount = decimals("0", "30", 4)
+    held = {symbol: draw(amount) for symbol in LISTED}
+    # What is sold takes its cost along, the last of it all that is left: nothing has cost nothing.
     positions = {
-        symbol: a_position(symbol, str(draw(amount)), str(draw(decimals("0", "3000", 4)))) for symbol in LISTED
+        symbol: a_position(symbol, str(quantity), str(draw(decimals("0", "3000", 4)) if quantity else 0))
+        for symbol, quantity in held.items()
     }
     orders = [
         replace(
