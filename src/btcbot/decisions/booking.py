@@ -119,8 +119,7 @@ def foreign_entry_id(trade_id: str) -> str:
 
 
 def _trade_entry(trade: VenueTrade, entry_id: str, kind: EntryKind, counter: Account) -> Entry:
-    sign = 1 if trade.side is Side.BUY else -1
-    base, value = sign * trade.quantity, sign * trade.value
+    base, value = (trade.quantity, trade.value) if trade.side is Side.BUY else (-trade.quantity, -trade.value)
     base_asset, quote_asset, fee, tax = trade.base, trade.quote, trade.fee, trade.tax
     postings = (
         Posting(Account.VENUE, base_asset, base),

@@ -36,7 +36,7 @@ def corrected(rates: FeeRates, fills: Iterable[Fill]) -> FeeRates:
     highest = rates.taker
     for fill in fills:
         value, charge = fill.price * fill.quantity, fill.fee + fill.tax
-        if value >= RATE_SAMPLE_VALUE_MIN:
+        if value >= RATE_SAMPLE_VALUE_MIN and charge > highest * value:
             highest = max(highest, money.divide_half_even(charge, value, RATE_PLACES))
     return rates if highest is rates.taker else msgspec.structs.replace(rates, taker=highest)
 

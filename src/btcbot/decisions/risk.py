@@ -209,7 +209,7 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
         return refuse(
             ReasonCode.MAX_OPEN_ORDERS_PER_SYMBOL, f"{open_count} open, at most {limits.open_orders_per_symbol_max}"
         )
-    last_ms = facts.last_order_times_ms.get((symbol, intent.side.value))
+    last_ms = facts.last_order_times_ms.get((symbol, intent.side))
     if last_ms is not None and facts.now_ms - last_ms < limits.cooldown_ms:
         waited = facts.now_ms - last_ms
         return refuse(ReasonCode.COOLDOWN, f"{waited} ms since the last {intent.side}, {limits.cooldown_ms} ms wanted")
@@ -217,7 +217,7 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
     # On tick and lot, never to our disadvantage: a buy rounds its price down, a sell up, a quantity always down.
     price = instrument.price_down(intent.price) if is_buy else instrument.price_up(intent.price)
     quantity = instrument.quantity_down(intent.quantity)
-    if price <= 0 or quantity <= 0:
+    if price <= money.ZERO or quantity <= money.ZERO:
         return refuse(ReasonCode.NON_POSITIVE, f"{plain(intent.quantity)} at {plain(intent.price)} rounds to nothing")
     notes: list[str] = []
 
@@ -236,18 +236,18 @@ def _evaluate_one(intent: Intent, facts: RiskFacts, limits: RiskLimits, budget: 
     if limits.notional_per_order_max and price * quantity > limits.notional_per_order_max:
         quantity = money.divide_down(limits.notional_per_order_max, price, instrument.quantity_scale)
         notes.append(f"cut to {plain(limits.notional_per_order_max)} per order")
-        if quantity <= 0:
+        if quantity <= money.ZERO:
             return refuse(ReasonCode.NOTIONAL_PER_ORDER, f"one lot is above {plain(limits.notional_per_order_max)}")
     if not is_buy:
         sellable = instrument.quantity_down(budget.sellable(instrument))
-        if sellable <= 0:
+        if sellable <= money.ZERO:
             return refuse(ReasonCode.NO_INVENTORY, f"nothing of {instrument.base} to sell")
         if quantity > sellable:
             quantity = sellable
             notes.append(f"cut to the {plain(sellable)} that can be sold")
 
     room = limits.notional_per_cycle_max - budget.notional
-    if not is_buy and price * quantity > room > 0:
+    if not is_buy and price * quantity > room > money.ZERO:
         quantity = money.divide_down(room, price, instrument.quantity_scale)
         notes.append(f"cut to the {plain(room)} left of this cycle's cap")
 

@@ -203,7 +203,7 @@ def apply(
 def apply_fill(order: Order, quantity: Decimal, at_ms: int) -> Order:
     """The order after a fill of `quantity`; a fill beyond what is left is a broken invariant."""
     filled = order.filled_quantity + quantity
-    if quantity <= 0 or filled > order.quantity:
+    if quantity <= money.ZERO or filled > order.quantity:
         raise InvariantBroken(
             "I9_OVERFILL",
             f"order {order.client_order_id} of {money.plain(order.quantity)} has {money.plain(order.filled_quantity)} "

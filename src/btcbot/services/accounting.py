@@ -8,7 +8,6 @@ lag between two lists, and put into suspense when nobody can explain it, which f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -27,8 +26,7 @@ from btcbot.domain.orders import IN_DOUBT, Order, book_of
 from btcbot.domain.reasons import TradingState
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
-from btcbot.services import values
-from btcbot.services.days import istanbul
+from btcbot.services import days, values
 
 #: How far behind the cursor the trade list is read again: trades may be listed late and out of order.
 TRADES_LOOKBACK_MS: Final = 600_000
@@ -37,8 +35,6 @@ TRANSFERS_LOOKBACK_MS: Final = 86_400_000
 #: Own trades that are looked at to correct the fee rates.
 FEE_SAMPLES: Final = 200
 SEEN_TRADES_MAX: Final = 20_000
-#: No zone changes its day but at a quarter of an hour.
-QUARTER_MS: Final = 900_000
 _NO_ASSETS: Final[frozenset[str]] = frozenset()
 _IN_DOUBT: Final = tuple(IN_DOUBT)
 
@@ -82,7 +78,7 @@ class AccountingService:
         self._seen: dict[str, None] = {}
         self._differing_since_ms: dict[str, int] = {}
         self._suspense_seen: set[str] = set()
-        self._quarter, self._today = -1, ""
+        self._today = ("", 0, 0)
         self._marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
         self._told_quantities: dict[str, Decimal] = {}
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
@@ -157,7 +153,7 @@ class AccountingService:
             tx.put_position(done.position)
         self._remember(trade.trade_id)
         self.fee_rates = fees.corrected(self.fee_rates, [done.fill])
-        self._metrics.count("btcbot_fills_total", symbol=trade.symbol, side=trade.side.value)
+        self._metrics.count("btcbot_fills_total", symbol=trade.symbol, side=trade.side)
         self._metrics.count("btcbot_fees_paid_total", trade.fee + trade.tax, asset=trade.quote)
         self._log.info(
             "fill_booked",
@@ -165,10 +161,10 @@ class AccountingService:
             client_order_id=order.client_order_id,
             symbol=trade.symbol,
             side=trade.side,
-            price=money.plain(trade.price),
-            quantity=money.plain(trade.quantity),
-            fee=money.plain(trade.fee),
-            tax=money.plain(trade.tax),
+            price=trade.price,
+            quantity=trade.quantity,
+            fee=trade.fee,
+            tax=trade.tax,
             status=done.order.status,
         )
         return 1
@@ -287,7 +283,7 @@ class AccountingService:
             what = ", ".join(f"{money.plain(-amount)} {asset}" for asset, amount in sorted(suspense.items()))
             with self._store.transaction() as tx:
                 set_trading_state(tx, TradingState.FROZEN, f"in suspense: {what}; see «btcbot ledger»")
-            self._log.error("frozen_by_suspense", suspense={a: money.plain(-v) for a, v in suspense.items()})
+            self._log.error("frozen_by_suspense", suspense={asset: -amount for asset, amount in suspense.items()})
         elif not suspense and state is TradingState.FROZEN:
             with self._store.transaction() as tx:
                 set_trading_state(tx, TradingState.ACTIVE, "nothing in suspense any more")
@@ -335,11 +331,10 @@ class AccountingService:
 
     def _day(self, venue_now_ms: int) -> str:
         """Today in Istanbul by the venue's clock; never before the day that is being counted."""
-        quarter = venue_now_ms // QUARTER_MS
-        if quarter != self._quarter:
-            today = datetime.fromtimestamp(venue_now_ms // 1000, tz=istanbul()).date().isoformat()
-            self._quarter, self._today = quarter, today
-        return max(self._today, self._store.value(values.PNL_DAY) or self._today)
+        today, since_ms, until_ms = self._today
+        if not since_ms <= venue_now_ms < until_ms:
+            self._today = today, _, _ = days.today(venue_now_ms)
+        return max(today, self._store.value(values.PNL_DAY) or today)
 
     def _day_start(self, day: str, result: Decimal) -> Decimal:
         """The total result with which `day` began; now, when it begins now."""

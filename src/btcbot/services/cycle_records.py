@@ -84,7 +84,7 @@ class CycleRecords:
     def tell(self, report: CycleReport, seconds: float) -> None:
         """Metrics and log."""
         metrics = self._metrics
-        metrics.count("btcbot_cycles_total", outcome=report.outcome.value)
+        metrics.count("btcbot_cycles_total", outcome=report.outcome)
         metrics.observe("btcbot_cycle_seconds", seconds)
         open_orders = self._store.orders(_OPEN)
         metrics.gauge("btcbot_orders_open", len(open_orders))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -42,6 +42,13 @@ def local(at_ms: int) -> datetime:
 def day(at_ms: int) -> str:
     """`2026-01-31`, in Istanbul."""
     return local(at_ms).date().isoformat()
+
+
+def today(now_ms: int) -> tuple[str, int, int]:
+    """The day of a moment that a clock tells, as `day` writes it, and from and until when it lasts."""
+    midnight = datetime.combine(datetime.fromtimestamp(now_ms // 1000, tz=istanbul()).date(), time(), istanbul())
+    end = midnight + timedelta(days=1)
+    return midnight.date().isoformat(), int(midnight.timestamp()) * 1000, int(end.timestamp()) * 1000
 
 
 def week(at_ms: int) -> str:

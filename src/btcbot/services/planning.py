@@ -106,7 +106,7 @@ class PlanningService:
         due: Sequence[Intent] = () if self._replacements is None else self._replacements.resume(cycle_id)
         intents = [*due, *wishes, *idle_cash]
         for intent in intents:
-            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side.value)
+            self._metrics.count("btcbot_intents_total", symbol=intent.symbol, side=intent.side)
         draft = Draft(intents=intents)
         if self._shapers:
             shaped_by = DraftFacts(

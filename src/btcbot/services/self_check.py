@@ -38,9 +38,10 @@ class SelfCheckService:
         self._last: SelfCheckResult | None = None
 
     def run_if_due(self) -> SelfCheckResult:
-        """The last result, or a new one when it is older than the interval or had failed."""
+        """The last result, or a new one when it is older than the interval or had failed. Of nothing to check, as on
+        recorded time, the first result holds."""
         last, now_ms = self._last, self._clock.now_ms()
-        if last is not None and last.passed and 0 <= now_ms - last.at_ms < INTERVAL_MS:
+        if last is not None and last.passed and (0 <= now_ms - last.at_ms < INTERVAL_MS or not self._checks):
             return last
         problems = {name: problem for name, check in self._checks.items() if (problem := check()) is not None}
         result = SelfCheckResult(at_ms=now_ms, problems=problems)

@@ -74,10 +74,14 @@ class BarLane(BarRows):
         quote = self._quote
         if quote is not None and self._quoted_at == at:
             return quote
-        bid = ask = close = self.closes[at] * self.unit
-        if not self._is_exact:
+        close = self.closes[at] * self.unit
+        if self._is_exact:
+            bid, ask = close, close + self._tick
+        else:
             half = close * self._half_spread
             bid, ask = self.instrument.price_down(close - half), self.instrument.price_up(close + half)
+            if ask <= bid:
+                ask = bid + self._tick
         at_ms = self.times[at] + self.interval_ms
         volume = self.volumes[at] * self.volume_unit
         self._quoted_at = at
@@ -85,7 +89,7 @@ class BarLane(BarRows):
             symbol=self.symbol,
             bid=bid,
             bid_quantity=volume,
-            ask=ask if ask > bid else bid + self._tick,
+            ask=ask,
             ask_quantity=volume,
             venue_time_ms=at_ms,
             received_at_ms=at_ms,

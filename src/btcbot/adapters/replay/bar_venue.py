@@ -154,7 +154,7 @@ class BarVenue:
                 if available is None:
                     available = lane.available(at)
                 quantity = lane.taken(resting.left, available)
-                if quantity <= 0:
+                if quantity <= money.ZERO:
                     break
                 available -= quantity
                 resting.is_taker = False

@@ -23,9 +23,9 @@ class Funds:
 
     def move(self, asset: str, free: Decimal, locked: Decimal) -> None:
         """Add to what is free and to what is locked; either may be taken from."""
-        self._free[asset] += free
+        self._free[asset] = left = self._free[asset] + free
         self._locked[asset] += locked
-        assert self._free[asset] >= 0, "a lock covers the worth of the order and the taker's charge"
+        assert left >= money.ZERO, "a lock covers the worth of the order and the taker's charge"
         self._moved.add(asset)
 
     def balances(self) -> Mapping[str, Balance]:
