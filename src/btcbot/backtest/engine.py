@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 #: Steps of the clock between two words of progress.
 PROGRESS_EVERY: Final = 4_096
 #: One less than a power of two: after so many cycles what is over goes into columns.
-DRAIN_EVERY: Final = 255
+DRAIN_EVERY: Final = 127
 DAY_MS: Final = 86_400_000
 #: Turkey's clock is three hours ahead of UTC, and was two in winter until 2016: a day may begin at either.
 DAY_OFFSETS_MS: Final = (3 * 3_600_000, 2 * 3_600_000)

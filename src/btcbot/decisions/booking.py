@@ -187,7 +187,7 @@ def _two_sided(
 
 def differences(books: Mapping[str, Decimal], account: AccountSnapshot) -> Mapping[str, Decimal]:
     """Venue minus books, for each asset of either where they differ."""
-    if books == {asset: balance.total for asset, balance in account.balances.items()}:
+    if books == {asset: balance.free + balance.locked for asset, balance in account.balances.items()}:
         return {}
     found: dict[str, Decimal] = {}
     for asset in sorted({*books, *account.balances}):

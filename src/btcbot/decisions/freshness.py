@@ -35,7 +35,8 @@ class MarketView(msgspec.Struct, frozen=True, kw_only=True):
 
 def quote_age_ms(quote: Quote, now_ms: int, venue_time_ms: int) -> int:
     """Age by the worse of the two clocks: since it arrived here, and since the venue made it."""
-    return max(now_ms - quote.received_at_ms, venue_time_ms - quote.venue_time_ms)
+    here, there = now_ms - quote.received_at_ms, venue_time_ms - quote.venue_time_ms
+    return here if here > there else there
 
 
 def judge(
@@ -50,7 +51,7 @@ def judge(
         if quote is None:
             unusable[symbol] = ReasonCode.STALE_QUOTE
             continue
-        ages_ms[symbol] = age_ms = max(now_ms - quote.received_at_ms, venue_time_ms - quote.venue_time_ms)
+        ages_ms[symbol] = age_ms = quote_age_ms(quote, now_ms, venue_time_ms)
         if age_ms > quote_age_ms_max:
             unusable[symbol] = ReasonCode.STALE_QUOTE
         elif money.ZERO < quote.bid < quote.ask:

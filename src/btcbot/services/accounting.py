@@ -7,6 +7,7 @@ lag between two lists, and put into suspense when nobody can explain it, which f
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -75,7 +76,7 @@ class AccountingService:
         self._settle_horizon_ms = settle_horizon_ms
         self._quote_asset = quote_asset
         self._adopt_unknown = adopt_unknown
-        self._seen: dict[str, None] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
         self._differing_since_ms: dict[str, int] = {}
         self._suspense_seen: set[str] = set()
         self._today = ("", 0, 0)
@@ -201,7 +202,7 @@ class AccountingService:
         """A bounded memory of booked trade ids, so that listing them again costs no query."""
         self._seen[trade_id] = None
         if len(self._seen) > SEEN_TRADES_MAX:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)  # a plain dict would look for its first key past all that are gone
 
     # -- books against venue -------------------------------------------------------------------------------------
 

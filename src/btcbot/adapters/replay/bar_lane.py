@@ -70,8 +70,8 @@ class BarLane(BarRows):
 
     def quote(self) -> Quote:
         """The close of the last bar, less and plus half the spread; a tick apart at least. There is a bar."""
-        at = self.cursor.at
-        quote = self._quote
+        cursor = self.cursor
+        at, quote = cursor.at, self._quote
         if quote is not None and self._quoted_at == at:
             return quote
         close = self.closes[at] * self.unit
@@ -82,7 +82,7 @@ class BarLane(BarRows):
             bid, ask = self.instrument.price_down(close - half), self.instrument.price_up(close + half)
             if ask <= bid:
                 ask = bid + self._tick
-        at_ms = self.times[at] + self.interval_ms
+        at_ms = cursor.closed_at_ms
         volume = self.volumes[at] * self.volume_unit
         self._quoted_at = at
         self._quote = quote = Quote(

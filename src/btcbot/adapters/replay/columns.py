@@ -103,15 +103,17 @@ class BarRows:
 
 
 class Cursor:
-    """Where a clock stands in the bars of one symbol: `at` is the index of the last bar that has closed, -1 before."""
+    """Where a clock stands in the bars of one symbol: `at` is the index of the last bar that has closed, -1 before, and
+    `closed_at_ms` when that was."""
 
-    __slots__ = ("_interval_ms", "_opens", "_times", "at")
+    __slots__ = ("_interval_ms", "_opens", "_times", "at", "closed_at_ms")
 
     def __init__(self, bars: BarColumns) -> None:
         self._opens = bars.open_time_ms
         self._times = bars.open_time_ms.data  # single values are read from it twice as fast
         self._interval_ms = bars.interval_ms
         self.at = -1
+        self.closed_at_ms = 0
 
     def move_to(self, now_ms: int) -> int:
         """The last bar closed by `now_ms`, never going back. Reckoned where no bar is missing, else searched for."""
@@ -127,6 +129,7 @@ class Cursor:
         ):
             at = int(self._opens.searchsorted(now_ms - interval_ms, side="right")) - 1
         self.at = at
+        self.closed_at_ms = times[at] + interval_ms
         return at
 
 
