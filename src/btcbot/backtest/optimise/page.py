@@ -23,12 +23,13 @@ CELL_W, CELL_H, LEFT, TOP, BOTTOM = 74, 30, 96, 8, 46
 
 
 class Tile(NamedTuple):
-    """One cell of a heat map. `share` is 0 for the worst mean and 1 for the best."""
+    """One cell of a heat map. `share` is 1 for the mean that is farthest from nothing; red or green, and how much."""
 
     x: int
     y: int
     text: str
-    title: str
+    hint: str
+    is_loss: bool
     share: float
 
 
@@ -62,7 +63,7 @@ def render(outcome: Outcome) -> str:
     environment.filters.update(day=lambda ms: moment(ms)[:16], metric=lambda one, name: metric(name, one))
     last = [(number, each) for number, each in enumerate(outcome.windows, 1) if each.surface is not None]
     heats = [
-        _heat(each.surface, outcome.objective, f"Window {number}" if len(outcome.windows) > 1 else "")
+        heat_of(each.surface, outcome.objective, f"Window {number}" if len(outcome.windows) > 1 else "")
         for number, each in last[-SURFACES_MAX:]
         if each.surface is not None
     ]
@@ -122,17 +123,19 @@ def _without_value(outcome: Outcome) -> Mapping[str, int]:
     return {first[kind]: count for kind, count in reasons.most_common(REASONS_MAX)}
 
 
-def _heat(surface: Surface, objective: str, title: str) -> Heat:
+def heat_of(surface: Surface, objective: str, title: str) -> Heat:
+    """The heat map of a surface: losses red, gains green, the deeper the farther from nothing."""
     means = [cell.mean for cell in surface.cells.values()]
-    low, high = min(means), max(means)
+    # Where some lose and some gain, nothing is the pale middle; where all gain, or all lose, the least of them is.
+    away = [abs(mean) for mean in means]
+    least, most = (0.0 if min(means) < 0 <= max(means) else min(away)), max(away)
     columns, lines = len(surface.x.labels), len(surface.y.labels)
     tiles = []
     for (x, y), cell in sorted(surface.cells.items()):
-        share = (cell.mean - low) / (high - low) if high > low else 1.0
+        share = (abs(cell.mean) - least) / (most - least) if most > least else 1.0
         at_y = TOP + (lines - 1 - y) * CELL_H
-        tiles.append(
-            Tile(LEFT + x * CELL_W, at_y, metric(objective, cell.mean), _title(surface, x, y, cell, objective), share)
-        )
+        text, hint = metric(objective, cell.mean), _hint(surface, x, y, cell, objective)
+        tiles.append(Tile(LEFT + x * CELL_W, at_y, text, hint, cell.mean < 0, share))
     middle = TOP + lines * CELL_H
     return Heat(
         title=title,
@@ -151,7 +154,7 @@ def _heat(surface: Surface, objective: str, title: str) -> Heat:
     )
 
 
-def _title(surface: Surface, x: int, y: int, cell: Cell, objective: str) -> str:
+def _hint(surface: Surface, x: int, y: int, cell: Cell, objective: str) -> str:
     where = f"{surface.x.name} {surface.x.labels[x]}"
     if surface.y.name:
         where += f", {surface.y.name} {surface.y.labels[y]}"

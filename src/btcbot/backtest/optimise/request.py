@@ -254,8 +254,12 @@ def _windows(request: Request, bars: Mapping[str, BarColumns]) -> tuple[tuple[Wi
     train_ms, test_ms = _whole(request.train_days, interval_ms), _whole(request.test_days, interval_ms)
     windows = walk_forward(start_ms, end_ms, train_ms, test_ms, embargo_ms=embargo_ms, anchored=request.anchored)
     kind = "anchored" if request.anchored else "rolling"
-    days = f"train {money.plain(request.train_days)} days, test {money.plain(request.test_days)} days"
+    days = f"train {_in_days(request.train_days)}, test {_in_days(request.test_days)}"
     return windows, f"{kind}, {days}{embargo}"
+
+
+def _in_days(days: Decimal) -> str:
+    return f"{money.plain(days)} day{'' if days == 1 else 's'}"
 
 
 def _whole(days: Decimal, interval_ms: int) -> int:

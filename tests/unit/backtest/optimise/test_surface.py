@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.unit.backtest.optimise.hills import ranges
 
+from btcbot.backtest.optimise.page import heat_of
 from btcbot.backtest.optimise.study import TrialRow
 from btcbot.backtest.optimise.surface import Cell, surface_of
 
@@ -44,3 +45,21 @@ def test_one_parameter_makes_a_line_and_no_value_makes_nothing() -> None:
     line = surface_of([row(0, 1.0, x="2", side="buy")], wanted, {})
     assert line is not None and line.y.labels == ("",) and line.cells == {(1, 0): Cell(1, 1.0, 1.0)}
     assert surface_of([row(0, None, x="2", side="buy")], wanted, {}) is None
+
+
+def tints(**means: float) -> dict[str, tuple[bool, float]]:
+    """By what a tile says: whether it is red, and how deep its colour is."""
+    rows = [row(number, mean, x=name[1:], side="buy") for number, (name, mean) in enumerate(means.items())]
+    found = surface_of(rows, ranges("x=1..9", "side=buy"), {"x": 1.0})
+    assert found is not None
+    return {tile.text: (tile.is_loss, tile.share) for tile in heat_of(found, "return", "").tiles}
+
+
+def test_losses_are_red_gains_are_green_and_nothing_is_pale() -> None:
+    assert tints(x1=-0.02, x2=0.0, x3=0.01) == {"-2.00 %": (True, 1.0), "0.00 %": (False, 0.0), "+1.00 %": (False, 0.5)}
+
+
+def test_where_all_gain_or_all_lose_the_least_of_them_is_pale() -> None:
+    assert tints(x1=0.25, x2=0.5) == {"+25.00 %": (False, 0.0), "+50.00 %": (False, 1.0)}
+    assert tints(x1=-0.25, x2=-0.5) == {"-25.00 %": (True, 0.0), "-50.00 %": (True, 1.0)}
+    assert tints(x1=0.25) == {"+25.00 %": (False, 1.0)}
