@@ -538,6 +538,18 @@ class StateStoreContract(ABC):
         assert store.cycle("cycle-1") == a_report()
         assert store.cycle_count() == 2
 
+    def test_cycles_are_read_page_by_page(self, store: StateStore) -> None:
+        with store.transaction() as tx:
+            for number in (1, 2, 3, 4, 5):
+                tx.insert_cycle(a_report(number))
+        assert store.cycles(2) == [a_report(5), a_report(4)]
+        assert store.cycles(2, before="cycle-4") == [a_report(3), a_report(2)]
+        assert store.cycles(2, before="cycle-2") == [a_report(1)]
+        assert not store.cycles(2, before="cycle-1")
+        with store.transaction() as tx:
+            tx.forget_cycles_before("cycle-3")
+        assert not store.cycles(2, before="cycle-2"), "what came before a cycle that is forgotten is forgotten too"
+
     def test_old_cycles_are_forgotten_and_still_counted(self, store: StateStore) -> None:
         with store.transaction() as tx:
             for number in (1, 2, 3):

@@ -18,6 +18,7 @@ from btcbot.ports import StateStore
 from btcbot.reporting import findings, identity
 from btcbot.reporting.figures import Held, Orders, Period, Report, Result, Traded
 from btcbot.reporting.folding import Booked, Folded, fold
+from btcbot.reporting.history import newest_cycles
 from btcbot.reporting.identity import Point
 from btcbot.reporting.slippage import decision_price
 from btcbot.services import days, values
@@ -33,14 +34,14 @@ def make_report(store: StateStore, last: int | None = None) -> Report:
     """Read everything and add it up; `last` limits it to the newest cycles. StoreFailed: a row cannot be read."""
     total = store.cycle_count()
     wanted = total if last is None else last
-    newest_first = store.cycles(wanted + 1) if wanted else []
+    orders = {order.client_order_id: order for order in store.recent_orders(max(1, store.order_count()))}
+    newest_first = newest_cycles(store, wanted + 1, {order.cycle_id for order in orders.values()}) if wanted else []
     before = newest_first[wanted] if len(newest_first) > wanted else None
     cycles = [*reversed(newest_first[:wanted])]
     is_cut = last is not None and before is not None
     folded = fold(store)
     points, breaks = identity.follow(cycles, folded.flows, folded.booked, folded.watched)
     deepest = identity.drawdown(points)
-    orders = {order.client_order_id: order for order in store.recent_orders(max(1, store.order_count()))}
     since_ms = cycles[0].started_at_ms if is_cut and cycles else None
     tally = _Tally(store, cycles, folded, orders, since_ms)
     found = [*findings.of_cycles(cycles), *findings.of_fills([one.fill for one in folded.booked if one.fill])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import TypeVar
 
 from btcbot.adapters.store.memory_tables import LIVE, Closed, Tables
@@ -110,8 +110,11 @@ class MemoryStore:
     def verdicts(self, cycle_id: str) -> Sequence[Verdict]:
         return list(self._state.verdicts.get(cycle_id, ()))
 
-    def cycles(self, limit: int) -> Sequence[CycleReport]:
-        return _newest(self._state.cycles, limit)[::-1]
+    def cycles(self, limit: int, before: str | None = None) -> Sequence[CycleReport]:
+        if before is None:
+            return _newest(self._state.cycles, limit)[::-1]
+        older = dropwhile(lambda one: one.cycle_id != before, reversed(self._state.cycles.values()))
+        return list(islice(older, 1, 1 + limit))
 
     def cycle(self, cycle_id: str) -> CycleReport | None:
         return self._state.cycles.get(cycle_id)

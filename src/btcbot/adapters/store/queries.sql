@@ -236,6 +236,12 @@ SELECT cycle_id, number, mode, profile, outcome, reasons, started_at_ms, ended_a
   equity_try, realized_pnl_try, unrealized_pnl_try
 FROM cycles ORDER BY sequence DESC LIMIT :limit
 
+-- cycles_before --
+-- The newest cycles before one of them, newest first.
+SELECT cycle_id, number, mode, profile, outcome, reasons, started_at_ms, ended_at_ms, counts, gates, quotes,
+  equity_try, realized_pnl_try, unrealized_pnl_try
+FROM cycles WHERE sequence < (SELECT sequence FROM cycles WHERE cycle_id = :before) ORDER BY sequence DESC LIMIT :limit
+
 -- cycle --
 -- One cycle.
 SELECT cycle_id, number, mode, profile, outcome, reasons, started_at_ms, ended_at_ms, counts, gates, quotes,

@@ -215,8 +215,10 @@ class SqlStore(ABC):
     def verdicts(self, cycle_id: str) -> Sequence[Verdict]:
         return self._many("verdicts", rows.verdict, {"cycle_id": cycle_id})
 
-    def cycles(self, limit: int) -> Sequence[CycleReport]:
-        return self._many("cycles", rows.cycle, {"limit": limit})
+    def cycles(self, limit: int, before: str | None = None) -> Sequence[CycleReport]:
+        if before is None:
+            return self._many("cycles", rows.cycle, {"limit": limit})
+        return self._many("cycles_before", rows.cycle, {"limit": limit, "before": before})
 
     def cycle(self, cycle_id: str) -> CycleReport | None:
         return self._one("cycle", rows.cycle, {"cycle_id": cycle_id})
