@@ -13,12 +13,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from btcbot import bootstrap
 from btcbot.adapters.kill_switch import FileKillSwitch
 from btcbot.adapters.metrics import MemoryMetrics
-from btcbot.adapters.store.library import PREFERRED
+from btcbot.adapters.store.library import PREFERRED, Connection
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.config.loading import load_settings
 from btcbot.config.settings import Settings
@@ -98,7 +98,7 @@ class Life(DiskInHand):
         self._told_log = log or self.log
         self._metrics = metrics or MemoryMetrics()
         self._image = image
-        self._disk: Any = None
+        self._disk: Connection | None = None
         self._opened: StagedStore | None = None
         self._settings: dict[tuple[tuple[str, str], ...], Settings] = {}
         self.stop = threading.Event()
@@ -148,7 +148,7 @@ class Life(DiskInHand):
         return self._bot is not None
 
     @property
-    def disk(self) -> Any:
+    def disk(self) -> Connection:
         """The connection under the store, for who checks the store; a database in memory outlives its bot."""
         return self._disk if self._disk is not None else self.store._connection
 
@@ -190,7 +190,7 @@ class Life(DiskInHand):
                 strategy=wisher,
                 feed=self.feed,
             )
-        except BaseException:
+        except BaseException:  # a crash too, which is none of `Exception`: a bot that never came to be has no feed
             if self.feed is not None:
                 self.feed.close()
                 self.feed = None

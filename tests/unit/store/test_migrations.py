@@ -160,13 +160,23 @@ def test_an_upgrade_that_meets_a_row_it_cannot_take_over_is_refused_and_undone(o
     source = migrations / "versions" / next_revision.FILE
     source.write_text(source.read_text().replace("'taken over'", "NULL"))
     before = _revision_and_content(old)
-    with next_revision.released(migrations), pytest.raises(StoreFailed, match=r"NOT NULL.*nothing was changed") as told:
+    with next_revision.released(migrations), pytest.raises(StoreFailed) as told:
         SqliteStore.open(old)
-    assert "\n" not in str(told.value)
+    assert str(told.value) == (
+        "the schema of the database could not be made (NOT NULL constraint failed: remarks.remark): nothing was changed"
+    )
     assert _revision_and_content(old) == before
     with closing(SqliteStore.open(old)) as store:  # the btcbot of today goes on with it
         write_unit(store, 60, unit_rng(4, 60))
         assert store.verify() == []
+
+
+def test_a_revision_that_there_is_none_of_is_told_in_one_line() -> None:
+    with (
+        closing(PREFERRED.module.connect(":memory:", isolation_level=None)) as raw,
+        pytest.raises(StoreFailed, match=r"could not be made \(Can't locate revision .*0099.*\): nothing was changed$"),
+    ):
+        migrate.migrate(raw, PREFERRED, to="0099")
 
 
 # From the first release to this one

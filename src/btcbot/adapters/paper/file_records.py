@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from btcbot.adapters.paper.matching import PaperOrder
 from btcbot.adapters.paper.records import Saved
 from btcbot.adapters.store import files
-from btcbot.adapters.store.library import PREFERRED
+from btcbot.adapters.store.library import PREFERRED, Connection
+from btcbot.adapters.store.rows import Row
 from btcbot.domain import money
 from btcbot.domain.account import Balance
 from btcbot.domain.fills import VenueTrade
@@ -56,7 +57,7 @@ def path_beside(database: Path) -> Path:
 class FileRecords:
     """`Records` in a file. One process writes it: the one that holds the writer lock of the bot's database."""
 
-    def __init__(self, path: Path, connection: Any) -> None:
+    def __init__(self, path: Path, connection: Connection) -> None:
         self._path = path
         self._connection = connection
         #: Set by a write that failed: the venue in memory knows more than the file, so nothing of it may be told.
@@ -186,15 +187,15 @@ class FileRecords:
         found = self._read(query, key)
         return _ORDER.decode(found[0][0]) if found else None
 
-    def _read(self, query: str, *values: object) -> list[Any]:
+    def _read(self, query: str, *values: object) -> list[Row]:
         self._demand_whole()
         try:
             return self._all(query, *values)
         except PREFERRED.module.Error as error:
             raise StoreFailed(f"the paper venue's file {self._path} cannot be read: {error}") from error
 
-    def _all(self, query: str, *values: object) -> list[Any]:
-        found: list[Any] = self._connection.execute(query, values).fetchall()
+    def _all(self, query: str, *values: object) -> list[Row]:
+        found: list[Row] = self._connection.execute(query, values).fetchall()
         return found
 
     def _demand_whole(self) -> None:

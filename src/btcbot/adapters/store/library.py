@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,10 @@ try:
     from pysqlite3 import dbapi2 as bundled
 except ImportError:  # no wheel for this platform
     bundled = None
+
+
+#: A connection of either candidate. That of `pysqlite3` is a class of its own without types, and of the same shape.
+Connection: TypeAlias = sqlite3.Connection
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ Rows are tuples in the column order of queries.sql.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -255,7 +255,7 @@ def of_cycle(report: CycleReport) -> Parameters:
     return parameters
 
 
-def _text(value: tuple[str, ...] | dict[str, Any]) -> str:
+def _text(value: tuple[str, ...] | Mapping[str, object]) -> str:
     return _encode(value).decode()
 
 

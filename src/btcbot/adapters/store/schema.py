@@ -50,7 +50,7 @@ class Money(TypeDecorator[Decimal]):
             return dialect.type_descriptor(Numeric(asdecimal=True))
         return dialect.type_descriptor(Text())
 
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Decimal | str | None:
         if value is None or dialect.name == "postgresql":
             return value
         return money.plain(value)
@@ -292,7 +292,7 @@ WRITTEN_ONCE: Final = (fills, entries, postings)
 
 
 def _after_create(table: Table, dialect: str, statement: str) -> None:
-    rule = DDL(statement)  # type: ignore[no-untyped-call]
+    rule = DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy gives its constructor no types
     event.listen(table, "after_create", rule.execute_if(dialect=dialect))
 
 

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from btcbot.adapters.store import audit, files, revision
 from btcbot.adapters.store import sqlite_opening as opening
-from btcbot.adapters.store.library import PREFERRED, Library
+from btcbot.adapters.store.library import PREFERRED, Connection, Library
 from btcbot.adapters.store.queries import Dialect, load
 from btcbot.adapters.store.rows import Row
 from btcbot.adapters.store.sql import SqlStore, SqlTransaction, misuse
@@ -97,7 +97,7 @@ class SqliteStore(SqlStore):
 
     def __init__(
         self,
-        connection: Any,
+        connection: Connection,
         library: Library,
         where: str,
         *,
@@ -150,7 +150,7 @@ class SqliteStore(SqlStore):
                     _bring_up_to_date(connection, library, path)
             if is_made:
                 files.keep_name(path)
-        except BaseException:
+        except BaseException:  # whatever it is, the database is not kept open
             connection.close()
             raise
         return cls(connection, library, str(path), folder=path.parent, read_only=read_only, metrics=metrics)
@@ -253,7 +253,7 @@ class SqliteStore(SqlStore):
             raise self._failure(error) from error
 
 
-def _bring_up_to_date(connection: Any, library: Library, path: Path) -> None:
+def _bring_up_to_date(connection: Connection, library: Library, path: Path) -> None:
     """Make the schema, or migrate it after a copy was put beside it."""
     is_new = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     if not is_new:
@@ -275,7 +275,7 @@ def _free_name(path: Path, suffix: str) -> Path:
     return name
 
 
-def _back_up(connection: Any, library: Library, to: Path, *, prove: bool) -> list[str]:
+def _back_up(connection: Connection, library: Library, to: Path, *, prove: bool) -> list[str]:
     """Copy into a new file that is proved undamaged before it gets its name; what is wrong with its books."""
     if os.path.lexists(to):
         raise Refused(f"{to} exists already: give the backup a new name")
@@ -313,7 +313,7 @@ def _remove_with_companions(path: Path) -> None:
         files.remove(path.with_name(path.name + suffix))
 
 
-def _load_image(image: bytes) -> Any:
+def _load_image(image: bytes) -> Connection:
     folder = Path(tempfile.mkdtemp(prefix="btcbot-image-"))
     try:
         path = folder / "image.db"

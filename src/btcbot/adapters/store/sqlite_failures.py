@@ -40,6 +40,7 @@ def code_of(error: Exception) -> int:
     """SQLite's primary result code, 0 where the error did not come from SQLite itself."""
     if isinstance(error, UnicodeDecodeError):
         return _DAMAGED
+    # The driver sets it on what SQLite itself refused, not on what the driver refuses of its own.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code or _CODES.get(str(error), 0)  # a failed backup carries SQLite's text and no code
 

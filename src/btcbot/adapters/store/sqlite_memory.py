@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from btcbot.adapters.store.library import PREFERRED
+from btcbot.adapters.store.library import PREFERRED, Connection
 from btcbot.adapters.store.sqlite_opening import STATEMENTS_MAX, guard
 
 
-def open_memory() -> Any:
+def open_memory() -> Connection:
     """A connection to a new database that has nothing in it, not even a schema."""
     # Copies may be taken in any thread; SQLite itself is built to serialize that.
-    connection = PREFERRED.module.connect(
+    connection: Connection = PREFERRED.module.connect(
         ":memory:", isolation_level=None, cached_statements=STATEMENTS_MAX, check_same_thread=False
     )
     guard(connection)
     return connection
 
 
-def copy_in_memory(template: Any) -> Any:
+def copy_in_memory(template: Connection) -> Connection:
     """A connection to a copy of another connection's database."""
     connection = open_memory()
     template.backup(connection)
@@ -28,7 +28,7 @@ def copy_in_memory(template: Any) -> Any:
 
 
 @cache
-def empty() -> Any:
+def empty() -> Connection:
     """A connection to a database without any books: the template of all that begin empty."""
     from btcbot.adapters.store.migrate import migrate
 
@@ -42,12 +42,12 @@ class Images:
 
     SIZE_MAX: Final = 4
 
-    def __init__(self, load: Callable[[bytes], Any]) -> None:
+    def __init__(self, load: Callable[[bytes], Connection]) -> None:
         """`load` makes a connection to a database in memory from the bytes of a file."""
         self._load = load
-        self._read: dict[bytes, Any] = {}
+        self._read: dict[bytes, Connection] = {}
 
-    def connection(self, image: bytes) -> Any:
+    def connection(self, image: bytes) -> Connection:
         found = self._read.get(image)
         if found is None:
             if len(self._read) >= self.SIZE_MAX:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from btcbot.adapters.store import revision
-from btcbot.adapters.store.library import Library
+from btcbot.adapters.store.library import Connection, Library
 from btcbot.adapters.store.queries import Dialect, load
 from btcbot.adapters.store.sql import one_line
 from btcbot.adapters.store.sqlite_failures import CANNOT_OPEN, CANNOT_WRITE, NOT_A_DATABASE, code_of, errors_of, told
@@ -34,10 +34,12 @@ _DAMAGE_HEADING: Final = "*** in database"
 STATEMENTS_MAX: Final = len(load(Dialect.SQLITE)) + 16
 
 
-def connect(path: Path, library: Library, busy_timeout_ms: int, *, read_only: bool, immutable: bool = False) -> Any:
+def connect(
+    path: Path, library: Library, busy_timeout_ms: int, *, read_only: bool, immutable: bool = False
+) -> Connection:
     """A connection that makes no file by itself. `immutable`: nobody can write meanwhile, so nothing is locked."""
     with told(library, path.parent):
-        connection = library.module.connect(
+        connection: Connection = library.module.connect(
             f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}{'&immutable=1' if immutable else ''}",
             uri=True,
             timeout=busy_timeout_ms / 1000,
@@ -48,14 +50,14 @@ def connect(path: Path, library: Library, busy_timeout_ms: int, *, read_only: bo
     return connection
 
 
-def guard(connection: Any) -> None:
+def guard(connection: Connection) -> None:
     """What every connection is told first."""
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA cell_size_check = ON")  # damaged pages are told when they are read
     connection.execute("PRAGMA trusted_schema = OFF")  # a schema that somebody tampered with calls nothing
 
 
-def cannot_be_shared(connection: Any, library: Library, path: Path) -> bool:
+def cannot_be_shared(connection: Connection, library: Library, path: Path) -> bool:
     """Whether SQLite cannot read because it may not make the files beside the database that keep readers apart."""
     try:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
@@ -64,7 +66,7 @@ def cannot_be_shared(connection: Any, library: Library, path: Path) -> bool:
     return False
 
 
-def demand_ours(connection: Any, library: Library, path: Path, *, read_only: bool) -> None:
+def demand_ours(connection: Connection, library: Library, path: Path, *, read_only: bool) -> None:
     """Refuse what is no database of a btcbot, is damaged, or is of a revision that cannot be used. Writes nothing."""
     try:
         application_id = pragma(connection, "application_id")
@@ -99,7 +101,7 @@ def demand_ours(connection: Any, library: Library, path: Path, *, read_only: boo
         )
 
 
-def revision_of(connection: Any, path: Path) -> str:
+def revision_of(connection: Connection, path: Path) -> str:
     """The revision of the schema."""
     has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
     row = has_table and connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -108,7 +110,7 @@ def revision_of(connection: Any, path: Path) -> str:
     return str(row[0])
 
 
-def _damage(connection: Any) -> str:
+def _damage(connection: Connection) -> str:
     """The first sign of damage, an empty string for none."""
     size = pragma(connection, "page_count") * pragma(connection, "page_size")
     checks = ["quick_check(1)"] if size <= WHOLE_CHECK_BYTES_MAX else [f"quick_check({table})" for table in _BOOKS]
@@ -122,7 +124,7 @@ def signs_of_damage(told: str) -> list[str]:
     return [] if told == "ok" else [line for line in lines if line]
 
 
-def keep_durably(connection: Any, library: Library) -> None:
+def keep_durably(connection: Connection, library: Library) -> None:
     """From now on a commit returns when it is on the disk."""
     wanted = "wal" if library.is_wal_safe else "delete"
     if pragma(connection, "journal_mode") != wanted:
@@ -132,6 +134,6 @@ def keep_durably(connection: Any, library: Library) -> None:
     connection.execute(f"PRAGMA synchronous = {'FULL' if library.is_wal_safe else 'EXTRA'}")
 
 
-def pragma(connection: Any, name: str) -> Any:
+def pragma(connection: Connection, name: str) -> Any:
     """What SQLite answers to a pragma of one value."""
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
