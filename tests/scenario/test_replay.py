@@ -280,14 +280,15 @@ class TestDifferences:
         assert (later.cycles, later.difference.cycle) == (int(ordered_later[0][1:]) - 1, ordered_later[0])
         assert later.cycles >= 3
 
-    def test_one_that_raises_now(self, rig: Rig) -> None:
+    @pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), SystemExit("leaving")], ids=repr)
+    def test_one_that_raises_now(self, rig: Rig, error: BaseException) -> None:
         rig.cycle()
 
-        difference = played(rig, Broken()).difference
+        difference = played(rig, Broken(error)).difference
 
         assert difference is not None
         assert difference.what == "something else comes out"
-        assert difference.now == "raised: ZeroDivisionError: division by zero"
+        assert difference.now == f"raised: {type(error).__name__}: {error}"
 
     def test_code_that_asks_the_venue_for_something_else(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         rig.cycle()
@@ -362,8 +363,11 @@ class Later(Steady):
 
 
 class Broken(Steady):
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
-        raise ZeroDivisionError("division by zero")
+        raise self._error
 
 
 class TestTheJournalNeverHarms:

@@ -154,6 +154,7 @@ def _from_file(given: str) -> StrategySpec:
         for name, found in vars(module).items()
         if isinstance(found, type) and found.__module__ == module.__name__ and not name.startswith("_")
     }
+    # A class with `generate` means to be one; whether it is, `_checked` says.
     strategies = {name: found for name, found in classes.items() if hasattr(found, "generate")}
     if wanted:
         if wanted not in classes:

@@ -181,7 +181,7 @@ class _Lane:
         """One bar more. What a signal raises is raised; the symbol then begins anew."""
         try:
             self.values = self.running.update(bar)
-        except Exception:
+        except (Exception, SystemExit):  # a signal may be anybody's, as `StrategyService` has it
             self.restart()  # some signals have seen this bar, and some have not
             raise
         self.last = bar

@@ -71,7 +71,7 @@ class StrategyService:
         if self._signals is not None:
             try:
                 bars, signals = self._signals.at(now_ms, may_read=may_read)
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit) as error:  # signals and strategies may be anybody's, and raise anything
                 raise StrategyFailed(f"a signal of {self._strategy.name} raised {told(error)}") from error
         context = StrategyContext(
             cycle_id=cycle_id,
@@ -95,7 +95,7 @@ class StrategyService:
             wishes = self._strategy.generate(context)
         except BtcbotError:
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # it must not end the bot
             raise StrategyFailed(f"{self._strategy.name} raised {told(error)}") from error
         if not isinstance(wishes, (list, tuple)):
             raise StrategyFailed(f"{self._strategy.name} gave a {type(wishes).__name__} instead of a list of intents")

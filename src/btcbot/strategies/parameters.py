@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, Final, TypeAlias, cast
+from typing import Annotated, Final, TypeAlias, cast
 
 import msgspec
 
@@ -180,16 +180,18 @@ class StrategySpec(msgspec.Struct, frozen=True, kw_only=True):
         """The strategy with these parameters. ConfigurationError says what is wrong with them."""
         values = self.typed(given)
         try:
+            # What the class has is known since `spec_of`; what its constructor takes, only from its own fields.
             return cast(Strategy, self.strategy_class(**values))
         except ValueError as error:
             raise ConfigurationError(f"{self.name}: {error}") from None
-        except Exception as error:  # noqa: BLE001 - a strategy of the user's own may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a strategy of the user's own may raise anything
             raise ConfigurationError(
                 f"{self.name}: cannot be made of these parameters: {type(error).__name__}: {error}"
             ) from None
 
     def texts(self, strategy: Strategy) -> dict[str, str]:
         """What `strategy` runs with, as `make` takes it."""
+        # Parameters are fields of its class, whichever that is.
         return {parameter.name: parameter.text(getattr(strategy, parameter.name)) for parameter in self.parameters}
 
     def _nearest(self, name: str) -> str:
@@ -214,6 +216,7 @@ def spec_of(strategy_class: type, origin: str) -> StrategySpec:
             f"{label} can be changed after it was made, and a strategy may remember nothing; "
             f"write «class {label}(msgspec.Struct, frozen=True, kw_only=True)»"
         )
+    # The class may be anybody's: what it has is looked for, not known.
     if not callable(getattr(strategy_class, "generate", None)):
         raise ValueError(f"{label} has no method generate(self, context); see «btcbot strategy new»")
     defaults = {field.name: field for field in msgspec.structs.fields(strategy_class)}
@@ -242,10 +245,10 @@ _KINDS: Final[Mapping[tuple[type, type], Kind]] = {
 }
 
 
-def _parameter(label: str, name: str, hint: Any, default: object) -> Parameter:
-    marks: Sequence[object] = getattr(hint, "__metadata__", ())
+def _parameter(label: str, name: str, hint: object, default: object) -> Parameter:
+    of_type, *marks = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     mark = next((one for one in marks if isinstance(one, Within | OneOf | Meaning)), None)
-    kind = _KINDS.get((typing.get_args(hint)[0], type(mark))) if mark is not None else None
+    kind = _KINDS.get((of_type, type(mark))) if mark is not None else None
     if mark is None or kind is None:
         raise ValueError(
             f'{label}.{name} does not say what it is; write «{name}: Annotated[int, Within(1, 100, "what it means")] '
@@ -262,7 +265,7 @@ def _parameter(label: str, name: str, hint: Any, default: object) -> Parameter:
         limits = {"low": number(mark.low), "high": number(mark.high), "step": step}
         parameter = msgspec.structs.replace(parameter, **limits, log=mark.log)
     try:
-        if parameter.read(parameter.text(default)) != default or type(default) is not typing.get_args(hint)[0]:
+        if parameter.read(parameter.text(default)) != default or type(default) is not of_type:
             raise ValueError("is of another type than it says")
     except ValueError as error:
         raise ValueError(f"{label}.{name}: its default {default} {error}") from None

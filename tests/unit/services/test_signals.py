@@ -357,24 +357,28 @@ class Faulty:
     inputs = ("close",)
     warm_up = 0
 
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
     def start(self) -> Faulty:
         return self
 
     def update(self, *values: float) -> float:
         if values == (100,):
-            raise ZeroDivisionError("division by zero")
+            raise self._error
         return values[0]
 
 
-def test_a_signal_that_raises_is_the_strategys_failure_and_the_symbol_begins_anew() -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), SystemExit("leaving")], ids=repr)
+def test_a_signal_that_raises_is_the_strategys_failure_and_the_symbol_begins_anew(error: BaseException) -> None:
     chart, strategy = Chart(), Noted()
     signals = SignalService(
-        chart, {"mean": Sma(3), "own": Faulty()}, ["BTCTRY"], MINUTE, chart.clock, MemoryMetrics(), ListLog()
+        chart, {"mean": Sma(3), "own": Faulty(error)}, ["BTCTRY"], MINUTE, chart.clock, MemoryMetrics(), ListLog()
     )
     service = StrategyService(strategy, "TRY", Decimal(0), signals)
     ask(service, NOON + 5_000, may_read=True)
     chart.now_ms = NOON + 65_000
-    with pytest.raises(StrategyFailed, match="a signal of noted raised ZeroDivisionError: division by zero"):
+    with pytest.raises(StrategyFailed, match=f"a signal of noted raised {type(error).__name__}: {error}"):
         ask(service, NOON + 65_000, may_read=True)
     chart.changed[NOON] = "100.5"
     ask(service, NOON + 70_000, may_read=True)

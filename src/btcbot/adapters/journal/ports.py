@@ -315,7 +315,7 @@ class _TapedStrategy:
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
         try:
             wishes = list(self._strategy.generate(context))
-        except Exception as error:  # a strategy may raise anything; it is told, and goes on to who asked
+        except (Exception, SystemExit) as error:  # a strategy may raise anything; it is told, and goes on to who asked
             self._tape.tell("raised", f"{type(error).__name__}: {error}")
             raise
         self._tape.tell("intents", [_told(one) for one in wishes])
