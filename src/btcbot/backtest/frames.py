@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import asdict
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -16,8 +18,16 @@ TABLES: Final = ("orders", "fills", "decisions", "postings", "cycles", "events",
 def tables(findings: Findings) -> Mapping[str, pl.DataFrame]:
     """Every table of a run by name: those of the result, and the round trips."""
     result = findings.result
-    kept = {name: getattr(result, name) for name in TABLES if name != "round_trips"}
-    return {**kept, "round_trips": _round_trips(findings)}
+    return {
+        "orders": result.orders,
+        "fills": result.fills,
+        "decisions": result.decisions,
+        "postings": result.postings,
+        "cycles": result.cycles,
+        "events": result.events,
+        "equity": result.equity,
+        "round_trips": _round_trips(findings),
+    }
 
 
 def _round_trips(findings: Findings) -> pl.DataFrame:
@@ -35,9 +45,10 @@ def _round_trips(findings: Findings) -> pl.DataFrame:
         "pnl": money,
         "gain": pl.Float64(),
     }
+    trips = [asdict(trip) for trip in findings.trips]
     made = {}
     for name, kind in columns.items():
-        values = [getattr(trip, name) for trip in findings.trips]
+        values = [trip[name] for trip in trips]
         if kind == money:
             made[name] = pl.Series(name, list(map(str, values)), dtype=pl.String).cast(money)
         else:

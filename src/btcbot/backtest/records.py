@@ -30,10 +30,12 @@ ROWS_WAITING_MAX: Final = 16_384
 WORD: Final = pl.Categorical()
 
 _Row = TypeVar("_Row")
-#: How the values of one column are read from rows.
+#: How the values of one column are read from rows. Rows differ from table to table, values from column to column.
 Reading = Callable[[Sequence[Any]], Iterable[Any]]
+#: The type of a column, as polars takes it.
+Kind = pl.DataType | type[pl.DataType]
 #: Column → its type and its reading.
-Layout = Mapping[str, tuple[Any, Reading]]
+Layout = Mapping[str, tuple[Kind, Reading]]
 
 
 def _values(name: str) -> Reading:
@@ -50,23 +52,23 @@ def _each(read: Callable[[Any], Any]) -> Reading:
     return lambda rows: map(read, rows)
 
 
-def _plain(name: str) -> tuple[Any, Reading]:
+def _plain(name: str) -> tuple[Kind, Reading]:
     return pl.Int64, _values(name)
 
 
-def _word(name: str) -> tuple[Any, Reading]:
+def _word(name: str) -> tuple[Kind, Reading]:
     return WORD, _values(name)
 
 
-def _money(name: str) -> tuple[Any, Reading]:
+def _money(name: str) -> tuple[Kind, Reading]:
     return MONEY, _texts(name)
 
 
-def _string(name: str) -> tuple[Any, Reading]:
+def _string(name: str) -> tuple[Kind, Reading]:
     return pl.String, _values(name)
 
 
-def _count(name: str) -> tuple[Any, Reading]:
+def _count(name: str) -> tuple[Kind, Reading]:
     return pl.Int32, lambda reports: [report.counts.get(name, 0) for report in reports]
 
 
@@ -183,7 +185,7 @@ class Table(Generic[_Row]):
         return pl.concat(self._parts, rechunk=False)
 
 
-def _series(name: str, kind: Any, values: Sequence[Any]) -> pl.Series:
+def _series(name: str, kind: Kind, values: Sequence[Any]) -> pl.Series:
     if kind in (MONEY, WORD):
         return pl.Series(name, values, dtype=pl.String).cast(kind)
     return pl.Series(name, values, dtype=kind)

@@ -18,7 +18,7 @@ import polars as pl
 from btcbot.adapters.replay.columns import BarColumns
 from btcbot.strategies import signals as kinds
 from btcbot.strategies.base import Signal
-from btcbot.strategies.signals import BAR_FIELDS, warm_ups
+from btcbot.strategies.signals import warm_ups
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -67,9 +67,9 @@ def change_points(column: Column) -> npt.NDArray[np.int64]:
 
 
 def floats_of(bars: BarColumns, field: str) -> Column:
-    """A field of the bars as floats, each the nearest to its exact decimal."""
-    assert field in BAR_FIELDS
-    whole: npt.NDArray[np.int64] = getattr(bars, field)
+    """One of `BAR_FIELDS` as floats, each the nearest to its exact decimal."""
+    columns = {"open": bars.open, "high": bars.high, "low": bars.low, "close": bars.close, "volume": bars.volume}
+    whole = columns[field]
     scale = bars.volume_scale if field == "volume" else bars.price_scale
     if not len(whole):
         return np.empty(0)

@@ -81,6 +81,7 @@ class _AsOf(Mapping[str, _V]):
             raise KeyError(symbol)
         return self._read(lane, at)
 
+    # As `Mapping` has it: the type of the default adds to that of the answer, in overloads that say no more.
     def get(self, symbol: str, default: Any = None) -> Any:
         lane = self._lanes.get(symbol)
         if lane is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from pydantic import ValidationError
@@ -35,6 +35,8 @@ from btcbot.ports import StateStore
 from btcbot.profiles import PROFILES
 from btcbot.services.gatekeeper import GatePolicy
 from btcbot.strategies.base import Strategy
+
+_T = TypeVar("_T")
 
 #: The strategy for a replay, given the settings of then.
 MakeStrategy = Callable[[Settings], Strategy]
@@ -120,7 +122,7 @@ class _Life:
         finally:
             store.close()
 
-    def _at(self, cycle: str, step: Callable[[], Any]) -> Any:
+    def _at(self, cycle: str, step: Callable[[], _T]) -> _T | None:
         """What the step gives; None where it came out otherwise than recorded, which is then noted."""
         try:
             return step()
@@ -182,7 +184,7 @@ def _settings(start: Start, path: Path) -> Settings:
 
 
 def _sockets(start: Start, store: StateStore) -> Sockets:
-    nobody: Any = _Nobody()
+    nobody: Any = _Nobody()  # it stands for every port, by a `__getattr__` that no type checker follows
     return Sockets(
         store=store,
         exchange=nobody,

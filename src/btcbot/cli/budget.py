@@ -11,6 +11,8 @@ from btcbot.cli import options, output, reading
 from btcbot.cli.options import Where
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from btcbot.adapters.store.sqlite import SqliteStore
 
 _SHOWN: Final = 10
@@ -96,7 +98,7 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
             "positions": found.worth,
             "unmarked": found.unmarked,
         },
-        "limits": None if in_force is None else {name: getattr(in_force.limits, name) for name in _SETTINGS},
+        "limits": None if in_force is None else msgspec.structs.asdict(in_force.limits),
         "in_force": None
         if in_force is None
         else {
@@ -148,7 +150,7 @@ def _show(told: dict[str, Any]) -> None:
     )
 
 
-def _exact(value: Any) -> Any:
+def _exact(value: Decimal | int) -> Decimal:
     """A count is told as an amount."""
     from decimal import Decimal
 

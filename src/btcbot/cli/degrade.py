@@ -12,6 +12,7 @@ from btcbot.cli.options import Where
 
 if TYPE_CHECKING:
     from btcbot.adapters.store.sqlite import SqliteStore
+    from btcbot.domain.notes import Note
 
 MODES: Final = ("NORMAL", "REDUCE_RISK_ONLY", "OBSERVE_ONLY")
 SECONDS_MAX: Final = 7 * 86_400
@@ -93,7 +94,7 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _told(note: Any, body: dict[str, Any]) -> dict[str, Any]:
+def _told(note: Note, body: dict[str, Any]) -> dict[str, Any]:
     return {"at_ms": note.at_ms, "cycle_id": note.cycle_id or None, **body}
 
 

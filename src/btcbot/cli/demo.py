@@ -8,14 +8,14 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from btcbot.errors import EXIT_DONE, EXIT_FAILED, Refused
 
 if TYPE_CHECKING:
-    from btcbot.testing.demo import DemoOptions
+    from btcbot.testing.demo import DemoOptions, DemoProgress
     from btcbot.testing.demo_stages import Shown
     from btcbot.testing.judge import Judgement
 
@@ -135,7 +135,7 @@ class _Screen:
         self._task = self._bar.add_task("starting", total=1.0, note="")
         self._told = -1
 
-    def watch(self, progress: Any) -> None:
+    def watch(self, progress: DemoProgress) -> None:
         equity = f"{progress.equity_try:.2f}" if progress.equity_try is not None else "–"
         note = f"{progress.cycles} cycles · {progress.orders} orders · {progress.fills} fills · equity {equity} TRY"
         self._bar.update(self._task, description=progress.stage, completed=progress.share, note=note)

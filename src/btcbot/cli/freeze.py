@@ -12,6 +12,7 @@ from btcbot.cli.options import Where
 
 if TYPE_CHECKING:
     from btcbot.adapters.store.sqlite import SqliteStore
+    from btcbot.decisions.freeze import Unexplained
 
 
 @click.group(
@@ -89,7 +90,7 @@ def _show(told: dict[str, Any]) -> None:
         output.line("Look at each of them on the venue's page, then «btcbot freeze clear --yes».")
 
 
-def _table(title: str, rows: list[tuple[Any, object]]) -> None:
+def _table(title: str, rows: list[tuple[Unexplained, object]]) -> None:
     columns = ("what", "symbol", "order", "cycles in a row")
     output.table(
         title, columns, [(one.kind.value, one.symbol, one.detail, cycles) for one, cycles in rows], numbers=columns[3:]

@@ -85,9 +85,11 @@ class JsonLines(Shown):
         self._last, self._has_told_none = after, False
 
     def _book(self, top: Top | None) -> dict[str, object]:
-        fields = ("bid", "bid_quantity", "ask", "ask_quantity")
-        prices = {name: None if top is None else getattr(top, name) for name in fields}
-        return {"type": "book", "symbol": self._watch.symbol, **prices}
+        told: dict[str, object] = {"type": "book", "symbol": self._watch.symbol}
+        if top is None:
+            return {**told, "bid": None, "bid_quantity": None, "ask": None, "ask_quantity": None}
+        told |= {"bid": top.bid, "bid_quantity": top.bid_quantity, "ask": top.ask, "ask_quantity": top.ask_quantity}
+        return told
 
     def _tell_trades(self) -> None:
         trades = self._watch.trades

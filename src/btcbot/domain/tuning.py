@@ -28,7 +28,7 @@ _WHOLE: Final = frozenset({"universe_size", "orders_per_cycle_max"})
 
 def amount_of(tuning: Tuning, field: str) -> Decimal:
     """The value of one of `TUNED`, counts as decimals too."""
-    return Decimal(getattr(tuning, field))
+    return Decimal(getattr(tuning, field))  # by name, as changes are kept, told and put back
 
 
 def with_amount(tuning: Tuning, field: str, value: Decimal) -> Tuning:

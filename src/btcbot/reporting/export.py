@@ -216,7 +216,7 @@ def _whole(out: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(out)
-        except BaseException:
+        except BaseException:  # stopped in the middle, too: half a file is no file
             Path(name).unlink(missing_ok=True)
             raise
         folder = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)

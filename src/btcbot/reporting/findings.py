@@ -40,7 +40,8 @@ def of_cycles(cycles: Iterable[CycleReport]) -> Iterator[Finding]:
     for cycle, after in pairwise(chain(cycles, (None,))):
         assert cycle is not None, "only the last one is followed by nothing"
         where = f"cycle {cycle.cycle_id or cycle.number}"
-        missing = [name for name in ("cycle_id", "mode", "profile") if not getattr(cycle, name)]
+        named = {"cycle_id": cycle.cycle_id, "mode": cycle.mode, "profile": cycle.profile}
+        missing = [name for name, text in named.items() if not text]
         if cycle.outcome is CycleOutcome.COMPLETED and not cycle.gates:
             missing.append("gates")
         if missing:

@@ -224,12 +224,23 @@ class _Folding:
         """What is kept must be what the ledger comes to, to the last digit."""
         for symbol in sorted({*kept, *self.positions}):
             blank = Position(symbol=symbol)
-            told, folded = kept.get(symbol, blank), self.positions.get(symbol, blank)
-            for field in ("quantity", "cost", "realized_pnl", "fees_paid", "taxes_paid"):
-                one, other = getattr(told, field), getattr(folded, field)
+            told, folded = _amounts(kept.get(symbol, blank)), _amounts(self.positions.get(symbol, blank))
+            for field, one in told.items():
+                other = folded[field]
                 if one != other:
                     what = f"its {field} is kept as {money.plain(one)}, the ledger comes to {money.plain(other)}"
                     self._find(Code.IDENTITY, f"position {symbol}", what)
 
     def _find(self, code: Code, where: str, what: str) -> None:
         self.findings.append(Finding(code, where, what))
+
+
+def _amounts(position: Position) -> dict[str, Decimal]:
+    """All that a position holds, by the name of the field."""
+    return {
+        "quantity": position.quantity,
+        "cost": position.cost,
+        "realized_pnl": position.realized_pnl,
+        "fees_paid": position.fees_paid,
+        "taxes_paid": position.taxes_paid,
+    }

@@ -262,7 +262,13 @@ class RunningSignals:
 
     def update(self, bar: Bar) -> Mapping[str, float] | None:
         """Every value after one more closed bar; None as long as one of them means nothing yet."""
-        values = {field: float(getattr(bar, field)) for field in BAR_FIELDS}
+        values = {
+            "open": float(bar.open),
+            "high": float(bar.high),
+            "low": float(bar.low),
+            "close": float(bar.close),
+            "volume": float(bar.volume),
+        }
         for name, (inputs, running) in self._running.items():
             # A signal starts at the first bar at which all its inputs mean something.
             if all(self._bars >= self._first.get(one, 0) for one in inputs):

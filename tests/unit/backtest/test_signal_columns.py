@@ -22,6 +22,7 @@ from btcbot.strategies import signals as kinds  # noqa: E402
 from btcbot.strategies.base import Running, Signal  # noqa: E402
 from btcbot.strategies.ema_cross import EmaCross  # noqa: E402
 from btcbot.strategies.signals import (  # noqa: E402
+    BAR_FIELDS,
     Above,
     AtLeast,
     AtMost,
@@ -94,6 +95,14 @@ def bits(values: Sequence[float]) -> list[bytes]:
 
 prices = st.lists(st.integers(min_value=4, max_value=400_000_000), min_size=0, max_size=60)
 calm_prices = st.lists(st.integers(min_value=9_998, max_value=10_002), min_size=0, max_size=60)
+
+
+@pytest.mark.parametrize("field", BAR_FIELDS)
+def test_every_field_that_a_bar_offers_is_taken_by_both(field: str) -> None:
+    bars = columns([10_000, 10_007, 9_950])
+    exact = {"open": "99.49", "high": "99.52", "low": "99.47", "close": "99.50", "volume": "0.00000003"}
+    signals = {"it": Close(field)}
+    assert compute(signals, bars)["it"].tolist()[-1] == one_by_one(signals, bars)["it"][-1] == float(exact[field])
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -291,5 +291,5 @@ def join(channel: str, symbol: str, *, is_join: bool) -> str:
     return _text(151, {"type": 151, "channel": channel, "event": symbol, "join": is_join})
 
 
-def _text(frame_type: int, body: dict[str, Any]) -> str:
+def _text(frame_type: int, body: dict[str, object]) -> str:
     return msgspec.json.encode([frame_type, body]).decode("ascii")

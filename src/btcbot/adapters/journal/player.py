@@ -128,7 +128,7 @@ def _same_value(kind: str, recorded: msgspec.Raw, value: object) -> bool:
         return False
 
 
-def _narrowed(recorded: Any, now: Any) -> tuple[object, object]:
+def _narrowed(recorded: object, now: object) -> tuple[object, object]:
     """Of two values the part in which they differ."""
     if isinstance(recorded, list) and isinstance(now, list):
         for one, other in zip(recorded, now, strict=False):

@@ -154,7 +154,7 @@ class Recorder:
             return payload
         return msgspec.json.encode(self._clean(msgspec.json.decode(payload)))
 
-    def _clean(self, value: Any) -> Any:
+    def _clean(self, value: object) -> object:
         match value:
             case str():
                 return self._redactor.text(value)

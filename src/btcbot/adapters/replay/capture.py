@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -31,6 +31,8 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.market import Quote
 from btcbot.errors import Refused, VenueUnavailable
 from btcbot.ports import BarSource, Clock
+
+_Found = TypeVar("_Found")
 
 TABLES: Final = ("bars", "quotes", "trades")
 BAR_MS: Final = 60_000
@@ -253,7 +255,7 @@ class Capture:
             lambda found: self._take_trades(symbol, line, found),
         )
 
-    def _ask(self, kind: str, ask: Callable[[], Any], take: Callable[[Any], None]) -> bool:
+    def _ask(self, kind: str, ask: Callable[[], _Found], take: Callable[[_Found], None]) -> bool:
         try:
             found = ask()
         except VenueUnavailable as unavailable:

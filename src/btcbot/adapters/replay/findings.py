@@ -7,7 +7,7 @@ used and that the reader should know. `docs/reference/data-format.md` lists ever
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -104,7 +104,7 @@ def demand(findings: Sequence[Finding], *, strict: bool = False) -> None:
         raise BadData(refused)
 
 
-def refuse(code: str, said: str, mend: str, *, file: Any = "", row: int | None = None) -> BadData:
+def refuse(code: str, said: str, mend: str, *, file: object = "", row: int | None = None) -> BadData:
     """An error by itself, to be raised."""
     return BadData([Finding(level="error", code=code, said=said, mend=mend, file=str(file), row=row)])
 

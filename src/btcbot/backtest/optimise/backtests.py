@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -19,8 +18,6 @@ from btcbot.backtest.statistics import measure
 from btcbot.bootstrap.meaning import make_strategy
 from btcbot.config.settings import Settings
 from btcbot.errors import BtcbotError, ConfigurationError, Refused
-
-_COLUMNS: Final = ("open_time_ms", "open", "high", "low", "close", "volume")
 
 
 class Backtests(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +108,8 @@ def fingerprint_of(bars: Mapping[str, BarColumns]) -> str:
     for symbol, columns in sorted(bars.items()):
         told = f"{symbol} {columns.interval_ms} {columns.price_scale} {columns.volume_scale} {len(columns)}\n"
         digest.update(told.encode())
-        for name in _COLUMNS:
-            digest.update(getattr(columns, name).astype("<i8", copy=False).tobytes())
+        for column in (columns.open_time_ms, columns.open, columns.high, columns.low, columns.close, columns.volume):
+            digest.update(column.astype("<i8", copy=False).tobytes())
     return digest.hexdigest()[:16]
 
 

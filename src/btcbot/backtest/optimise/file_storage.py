@@ -105,7 +105,7 @@ class _AppendLock(JournalFileOpenLock):
         try:
             _flock(file.fileno(), self._path)
             _cut_half_line(file)
-        except BaseException:
+        except BaseException:  # interrupted while it waits, too: the lock goes with the file
             file.close()
             raise
         self._file = file
@@ -190,7 +190,7 @@ def open_journal(address: str) -> FileStorage:
             f"--storage {path}: it cannot be read as a journal ({storage.describe(error)}); give another file, or "
             "take a backup of this one"
         ) from None
-    except BaseException:
+    except BaseException:  # refused or interrupted: the locks are let go
         locks.close()
         raise
     return FileStorage(kept, path, str(path), locks)

@@ -21,6 +21,7 @@ from btcbot.errors import Refused
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from psycopg import Connection
     from sqlalchemy.engine import URL
 
 CONNECT_WAIT_S: Final = 10
@@ -29,7 +30,7 @@ CONNECT_WAIT_S: Final = 10
 class PostgresStorage:
     """A database, and one more connection to it that holds the locks."""
 
-    def __init__(self, kept: BaseStorage, connection: Any, url: URL, password: _Password) -> None:
+    def __init__(self, kept: BaseStorage, connection: Connection, url: URL, password: _Password) -> None:
         self.optuna = kept
         self.shown = url.set(drivername="postgresql", password=None, query={}).render_as_string(hide_password=True)
         self.owner = secrets.token_hex(8)

@@ -22,6 +22,8 @@ from btcbot.errors import Refused
 if TYPE_CHECKING:
     import polars as pl
 
+    from btcbot.backtest.records import Kind
+
 PAGE: Final = "report.html"
 SUMMARY: Final = "summary.json"
 TRIALS_CSV: Final = "trials.csv"
@@ -199,8 +201,8 @@ def frame(outcome: Outcome) -> pl.DataFrame:
     """Every trial as typed columns: whole numbers as integers, other numbers as exact decimals, words as text."""
     import polars as pl
 
-    kinds: dict[str, Any] = {"whole": pl.Int64, "number": pl.Decimal(38, 18), "word": pl.String}
-    schema: dict[str, Any] = dict.fromkeys(_columns(outcome), pl.Float64)
+    kinds: dict[str, Kind] = {"whole": pl.Int64, "number": pl.Decimal(38, 18), "word": pl.String}
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(_columns(outcome), pl.Float64)
     schema |= dict.fromkeys(("window", "trial", "same_as"), pl.Int64) | dict.fromkeys(("state", "reason"), pl.String)
     parameters = {f"param_{one.name}": kinds[one.kind] for one in outcome.ranges}
     texts = pl.DataFrame(list(rows(outcome)), schema=schema | dict.fromkeys(parameters, pl.String), orient="row")

@@ -82,7 +82,8 @@ def relational(url: URL, connect: dict[str, object]) -> BaseStorage:
 
 def dispose(storage: BaseStorage) -> None:
     """Close its connections."""
+    from optuna.storages import RDBStorage
+
     storage.remove_session()
-    engine = getattr(storage, "engine", None)
-    if engine is not None:
-        engine.dispose()
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()

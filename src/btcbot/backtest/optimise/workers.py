@@ -95,6 +95,7 @@ class Pool:
 
         BtcbotError when a worker cannot start.
         """
+        # The library waits for whatever has a descriptor; its types name three that have.
         watched: list[Any] = [*(each.connection for each in self.workers), *also]
         ready = set(map(id, wait(watched, timeout_s)))
         answers = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     kind: str
-    values: Sequence[Any]
+    values: Sequence[object]
     words: Sequence[str] = ()
 
 
