@@ -30,7 +30,7 @@ _YES_NO: Final = {"yes": True, "no": False}
 class Question:
     name: str
     part: Part
-    #: Name of the field; the question's own where it is not given.
+    #: Name of the field that it settles.
     field: str
     #: Each answer and the value it gives the field, the likelier first; empty: a whole number from `least` on.
     answers: Mapping[str, object]
@@ -49,7 +49,7 @@ class Question:
 
     def show(self, options: EngineOptions | ApiOptions | FeedOptions) -> str:
         """The answer that holds."""
-        value = getattr(options, self.field)
+        value = getattr(options, self.field)  # a question is a row of the table below, and knows its field by name
         return next((text for text, one in self.answers.items() if one == value), str(value))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
@@ -205,8 +205,7 @@ def _common_interval(paths: list[Path], series: list[_Series]) -> int:
 @exact
 def _quantised(bar: Bar, instrument: Instrument, path: Path, row: int) -> Bar:
     places = instrument.price_scale if instrument.has_fraction else 0
-    round_price: Callable[[Decimal], Decimal] = lambda price: round_half_up(price, places)  # noqa: E731
-    prices = [round_price(price) for price in bar[:4]]
+    prices = [round_half_up(price, places) for price in bar[:4]]
     if min(prices) <= 0:
         raise _refuse(path, row, f"price {bar.low} rounds to zero at {places} decimals", "use a pair with finer prices")
     opened, high, low, close = prices

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated, cast
 
 import msgspec
+from msgspec.structs import asdict
 
 from btcturk_sim.instruments import Instrument
 from btcturk_sim.money import decimals_of
@@ -86,10 +87,10 @@ class RulesForm(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     order_methods: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def rules(self) -> Rules:
-        given = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not msgspec.UNSET}
+        given = {name: value for name, value in asdict(self).items() if value is not msgspec.UNSET}
         if "min_exchange_value" in given:
             given["min_exchange_value"] = decimal_of("min_exchange_value", given["min_exchange_value"])
-        return cast("Rules", given)
+        return cast("Rules", given)  # the fields of this form are its keys
 
 
 class MarketForm(msgspec.Struct, forbid_unknown_fields=True):

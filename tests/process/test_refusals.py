@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from btcbot.errors import Refused
 from btcbot.testing.bench import Bench
-from btcbot.testing.rig import bare_environment, write_settings
+from btcbot.testing.rig import Simulator, bare_environment, write_settings
 
 
 def run_once(folder: Path, settings: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
@@ -131,3 +132,8 @@ def test_without_any_setting_it_simulates(tmp_path: Path, bench: Bench) -> None:
     assert '"simulated":2' in done.stderr
     assert bench.posts() == []
     assert not [row for row in bench.venue.requests() if row["key"]]
+
+
+def test_a_local_exchange_that_does_not_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"btcturk-sim did not start: .*nowhere"):
+        Simulator(tmp_path, ["--market", str(tmp_path / "nowhere")])

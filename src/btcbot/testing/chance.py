@@ -38,7 +38,7 @@ class Chance:
         self.counts: Counter[str] = Counter()
         self._rates = rates
         self._script = None if script is None else {(f.cycle, f.place, f.nth, f.fault): f for f in script}
-        self._random = {name: Random(f"{seed}/{name}") for name in ("wire", "crash", "point", "beat", "feed")}  # noqa: S311
+        self._random = {name: Random(f"{seed}/{name}") for name in ("wire", "crash", "point", "beat", "feed")}  # noqa: S311 (no secret)
         self._menus: dict[tuple[Concern, str], list[tuple[int, Fault]]] = {}
         self._seen: defaultdict[str, int] = defaultdict(int)
 

@@ -240,6 +240,7 @@ class Course:
 
     def _books(self) -> dict[str, list[Any]]:
         disk = self._world.rig.disk
+        # The names are those above.
         tables: dict[str, list[Any]] = {name: disk.execute(f"SELECT * FROM {name}").fetchall() for name in _TABLES}  # noqa: S608 # nosec B608
         values = disk.execute("SELECT name, value FROM named_values").fetchall()
         # A process that lives on the feed alone observes until its books are compared.

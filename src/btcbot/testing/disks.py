@@ -142,7 +142,13 @@ def watched(folder: Path, watcher: _Any, *, library: Library = PREFERRED) -> Ite
 def _by_hand(watch: Watch) -> dict[str, Callable[..., Any]]:
     """`os` functions that look first whether a watched file is meant."""
     opened: dict[int, str] = {}  # files and, as an empty name, the folder itself
-    original = {name: getattr(os, name) for name in ("open", "close", "fsync", "rename", "unlink")}
+    original: dict[str, Callable[..., Any]] = {
+        "open": os.open,
+        "close": os.close,
+        "fsync": os.fsync,
+        "rename": os.rename,
+        "unlink": os.unlink,
+    }
 
     def known(path: Any) -> str | None:
         return None if isinstance(path, int) else watch.name(os.fsencode(os.path.abspath(path)) + b"/")  # noqa: PTH100 - a link stays one

@@ -7,7 +7,7 @@ for some cycles ends in `end_due`, or in `end_all` when the world heals.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from btcbot.domain import money
 from btcbot.errors import StoreFailed
@@ -16,6 +16,7 @@ from btcbot.testing.points import Crash
 from btcbot.testing.profile_effects import ProfileEffects
 from btcbot.testing.swarm import CHOICES, LIMITED, limits_of
 from btcturk_sim.operations import Rules
+from btcturk_sim.orders import Order
 
 if TYPE_CHECKING:
     from btcbot.testing.world import World
@@ -307,6 +308,6 @@ class Effects(ProfileEffects):
             rig.crash()
         return True
 
-    def _resting(self, which: int) -> Any:
+    def _resting(self, which: int) -> Order | None:
         resting = [order for order in self._world.our_working() if order.resting]
         return resting[which % len(resting)] if resting else None

@@ -52,6 +52,7 @@ class FeedEffects:
 
     def strike(self, firing: Firing) -> None:
         """Let it begin after the first of its numbers, in milliseconds."""
+        # A fault is told by its name, in scripts too; here the method of that name does it.
         effect: Callable[[Firing, Numbers], None] = getattr(self, firing.fault)
 
         def begin() -> None:

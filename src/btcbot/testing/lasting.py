@@ -26,6 +26,7 @@ class Lasting:
 
     def strike(self, firing: Firing) -> bool:
         """Whether it made a difference."""
+        # A fault is told by its name, in scripts too; here the method of that name does it.
         effect: Callable[[Numbers], bool] = getattr(self, firing.fault)
         return effect(firing.numbers)
 

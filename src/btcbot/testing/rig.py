@@ -145,7 +145,7 @@ class Simulator(Process):
         line = self.stdout.readline()
         if not line:
             reason = self.last_lines(1) or "it ended without a word"
-            self.close()
+            super().close()  # nothing speaks to it yet
             raise Refused(f"btcturk-sim did not start: {reason}")
         addresses = json.loads(line)
         self.rest_url: str = addresses["rest"]
@@ -171,9 +171,7 @@ class Simulator(Process):
         self._control.delete("/faults").raise_for_status()
 
     def close(self) -> None:
-        control = getattr(self, "_control", None)
-        if control is not None:
-            control.close()
+        self._control.close()
         super().close()
 
 

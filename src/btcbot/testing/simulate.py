@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -49,7 +49,7 @@ class Tally(msgspec.Struct, kw_only=True):
     #: The first that failed.
     failing: list[Story] = msgspec.field(default_factory=list)
     _first_hash: str = ""
-    _folded: Any = msgspec.field(default_factory=hashlib.sha256)
+    _folded: hashlib._Hash = msgspec.field(default_factory=hashlib.sha256)
 
     def add(self, story: Story) -> None:
         """The next seed's story."""

@@ -21,12 +21,14 @@ from btcbot.domain import money
 from btcbot.testing.in_process_transport import InProcessTransport
 from btcbot.testing.manual_clock import EPOCH_MS, ManualClock
 from btcbot.testing.points import Points
-from btcturk_sim.api import TRADES_MAX, ApiOptions
+from btcturk_sim.accounts import Account
+from btcturk_sim.api import TRADES_MAX, ApiOptions, RequestRecord
 from btcturk_sim.auth import NonceRule
 from btcturk_sim.bars import Bar
 from btcturk_sim.engine import EngineOptions
 from btcturk_sim.instruments import Instrument, instrument_for
 from btcturk_sim.money import exact
+from btcturk_sim.orders import Order
 from btcturk_sim.simulator import Simulator, SimulatorOptions, account
 
 _BASE_URL: Final = "http://127.0.0.1:1"  # nothing listens there, should a request ever miss the transport
@@ -124,11 +126,11 @@ class Venue:
         opening = self._account().opening  # the venue's own audit must not ask for the transfer that we hide
         opening[asset] = opening.get(asset, money.ZERO) + moved.amount
 
-    def working(self) -> list[Any]:
+    def working(self) -> list[Order]:
         """The account's open orders as the engine has them, oldest first."""
         return list(self._account().open_orders.values())
 
-    def fill(self, order: Any, quantity: Decimal) -> None:
+    def fill(self, order: Order, quantity: Decimal) -> None:
         """Somebody takes `quantity` of a resting order, at its price, now."""
         engine, now_ms = self.simulator.engine, self._clock.true_ms()
 
@@ -180,7 +182,7 @@ class Venue:
         listed: list[Any] = self.state()["orders"]
         return listed
 
-    def requests(self, method: str = "", path: str = "") -> list[Any]:
+    def requests(self, method: str = "", path: str = "") -> list[RequestRecord]:
         """Requests of this method and path (all, where none is named), also those that a fault kept from the venue.
 
         Oldest first.
@@ -191,7 +193,7 @@ class Venue:
         """How often each client order id was sent."""
         return self.transport.posts
 
-    def _account(self) -> Any:
+    def _account(self) -> Account:
         return self.simulator.engine.books.accounts[self.key]
 
     def _place(self, key: str, side: str, symbol: str, quantity: str, price: str) -> int:

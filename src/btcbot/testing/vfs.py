@@ -327,7 +327,7 @@ class Layer:
 
 
 def _copied(original: Any, names: list[str], callbacks: dict[str, Any]) -> Any:
-    """A table with the functions that are watched put in place of the original's."""
+    """A table with the functions that are watched put in place of the original's. Fields of a C struct go by name."""
     copy = type(original).from_buffer_copy(original)
     for name in names:
         if name in callbacks:

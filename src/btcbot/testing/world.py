@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from btcbot import bootstrap
 from btcbot.adapters.btcturk import limits
@@ -53,6 +53,7 @@ from btcbot.testing.stage import NoLog, fast_folder, prepared_image, trades_told
 from btcbot.testing.swarm import PRICES, RandomWishes, Swarm, both_wishes, draw_swarm, limits_of
 from btcturk_sim.accounts import Transfer
 from btcturk_sim.instruments import FIAT
+from btcturk_sim.orders import Order
 
 __all__ = ["Story", "World"]
 
@@ -100,7 +101,7 @@ class World:
         self._folder = Path(tempfile.mkdtemp(prefix="btcbot-world-", dir=fast_folder()))
         try:
             self.rig = self._build()
-        except BaseException:
+        except BaseException:  # whatever it is, the folder is not left behind
             shutil.rmtree(self._folder)
             raise
         self.limits = limits_of(self.swarm.settings)
@@ -342,7 +343,7 @@ class World:
         """Within the longest period of the venue's limits."""
         return self.rig.clock.true_ms() - self._restarted_at_ms < LIMITS_SECONDS * 1_000
 
-    def our_working(self) -> list[Any]:
+    def our_working(self) -> list[Order]:
         return [order for order in self.rig.venue.working() if order.client_id in self.checkers.ours]
 
     def minimum_lately(self, symbol: str) -> Decimal:

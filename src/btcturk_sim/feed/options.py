@@ -22,6 +22,7 @@ USER_EVENTS: Final = frozenset(
 )  # fmt: skip
 
 
+#: The least that each of these options may be, by the name of its field.
 _LEAST: Final = {"batch_ms": 1, "ping_ms": 1, "pong_timeout_ms": 1, "lifetime_ms": 0, "user_events_lag_ms": 0}
 
 
@@ -87,8 +88,8 @@ class FeedOptions:
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ConfigurationError(f"{name} {getattr(self, name)}: give {least} or more")
+            if (given := getattr(self, name)) < least:
+                raise ConfigurationError(f"{name} {given}: give {least} or more")
         unknown = self.user_events - USER_EVENTS
         if unknown:
             raise ConfigurationError(f"user_events {sorted(unknown)}: give some of {sorted(USER_EVENTS)}")

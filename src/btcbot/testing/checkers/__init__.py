@@ -95,7 +95,7 @@ class Checkers:
         self._rig.venue.simulator.engine.listeners.append(self.on_event)
 
     def _who(self, moment: str) -> list[Callable[..., None]]:
-        """Those who take this moment, in their order."""
+        """Those who take this moment, a method of `Invariant` that their class has made its own, in their order."""
         return [
             getattr(watcher, moment)
             for watcher in self.watchers

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 from btcbot import bootstrap
 from btcbot.adapters.metrics import NullMetrics
@@ -43,9 +43,6 @@ from btcturk_sim.api import TRADES_MAX
 from btcturk_sim.engine import EngineOptions
 from btcturk_sim.instruments import FIAT
 from btcturk_sim.wire import Response
-
-if TYPE_CHECKING:
-    from btcbot.testing.world import World
 
 HEAL_CYCLES_MAX: Final = 30
 HEAL_SECONDS: Final = 20.0
@@ -83,7 +80,7 @@ class Performance(Hands):
         self.limits = limits(tuple(self.rig.environment.items()))
         if self.skew_ms:
             self.rig.venue.skew(story.skew_seconds)
-        self.checkers = Checkers(cast("World", self))
+        self.checkers = Checkers(self)
         self.rig.venue.transport.meddler = self
         self.rig.points.watch = self._at_point
         self.rig.disk_breaks = self._breaks
