@@ -185,16 +185,21 @@ def cycle_seconds_min(settings: Settings) -> Decimal:
     return limits.cycle_seconds_min(max(symbols, LISTED_MIN) if settings.universe_candidates == "listed" else symbols)
 
 
-def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
-    """Raise Refused for symbols that the venue does not list, or budgets that could never be sold again."""
+def demand_listed(symbol: str, instruments: Mapping[str, Instrument], named_by: str = "") -> None:
+    """Raise Refused for a symbol that the venue does not list. `named_by` begins the line, such as `SYMBOLS: `."""
     from difflib import get_close_matches
 
+    if symbol not in instruments:
+        near = get_close_matches(symbol, instruments, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise Refused(f"{named_by}the venue does not list {symbol}{hint}")
+
+
+def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
+    """Raise Refused for symbols that the venue does not list, or budgets that could never be sold again."""
     for symbol in settings.symbols:
-        instrument = instruments.get(symbol)
-        if instrument is None:
-            near = get_close_matches(symbol, instruments, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise Refused(f"SYMBOLS: the venue does not list {symbol}{hint}")
+        demand_listed(symbol, instruments, "SYMBOLS: ")
+        instrument = instruments[symbol]
         if instrument.quote != QUOTE_ASSET:
             raise Refused(
                 f"SYMBOLS: {symbol} is priced in {instrument.quote}; limits are in TRY, so only TRY pairs trade"

@@ -12,7 +12,7 @@ import click
 
 from btcbot.adapters.replay.extra import demand_research
 from btcbot.cli import output
-from btcbot.cli.played import pairs_of, played
+from btcbot.cli.played import demand_playable, pairs_of, played
 from btcbot.errors import Refused
 from btcbot.profiles import RUN, STAGE4, STAGE7, Profile
 
@@ -99,12 +99,7 @@ def command(
       btcbot backtest data/replay --compare profit_v1,ema_cross,my_idea.py
     """
     demand_research("a backtest")
-    if not 0 < volume_share <= 1:
-        raise Refused("--volume-share: give a share above 0, at most 1")
-    if not half_spread_bps < 5_000:
-        raise Refused("--half-spread-bps: give less than 5000")
-    if cash <= 0:
-        raise Refused("--cash: give an amount above 0")
+    demand_playable(cash=cash, half_spread_bps=half_spread_bps, volume_share=volume_share)
     profile = PROFILES[profile_name]
     names = _compared(compared, strategy, params)
     parameters, settings_given = pairs_of("--param", params), pairs_of("--set", changes)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from btcbot.cli import output
+from btcbot.cli import options, output
+from btcbot.cli.stopping import ended_by_signals
 from btcbot.errors import ConfigurationError, Refused, VenueUnavailable
 
 if TYPE_CHECKING:
@@ -52,12 +53,7 @@ READ_S: Final = 3.0
     "--interval-seconds", type=float, default=1.0, show_default=True, help="At most one quote of a pair in so long."
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-@click.option(
-    "--env-file",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Read settings from this file, instead of .env.live.",
-)
+@options.env_file_option
 def command(
     folder: Path,
     symbols: str,
@@ -104,7 +100,7 @@ def capture(
     money.arm()
     settings = _settings(symbols, env_file)
     stop = StopFlag()
-    with _ended_by_signals(stop), _quiet(), _rest(settings, stop) as rest:
+    with ended_by_signals(stop), _quiet(), _rest(settings, stop) as rest:
         instruments = _instruments(settings, rest)
         with _feed(settings, tables) as feed, _charts(settings, rest, stop, tables) as charts:
             from btcbot.adapters.clock import SystemClock
@@ -228,18 +224,14 @@ def _rest(settings: Settings, stop: StopFlag) -> Iterator[BtcturkHttpClient]:
 
 def _instruments(settings: Settings, rest: BtcturkHttpClient) -> dict[str, Instrument]:
     """Of the wanted pairs. Refuses one that the venue does not list; a venue in trouble is no reason not to begin."""
-    from difflib import get_close_matches
+    from btcbot.bootstrap.meaning import demand_listed
 
     try:
         listed = rest.instruments()
     except VenueUnavailable:
         return {}
     for symbol in settings.symbols:
-        if symbol not in listed:
-            near = get_close_matches(symbol, listed, n=1)
-            raise Refused(
-                f"--symbols: the venue does not list {symbol}" + (f"; did you mean {near[0]}?" if near else "")
-            )
+        demand_listed(symbol, listed, "--symbols: ")
     return {symbol: listed[symbol] for symbol in settings.symbols}
 
 
@@ -313,16 +305,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         shutdown_logging()
-
-
-@contextmanager
-def _ended_by_signals(stop: StopFlag) -> Iterator[None]:
-    import signal
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

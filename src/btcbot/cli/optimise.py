@@ -16,11 +16,11 @@ import click
 from btcbot.adapters.replay.extra import demand_research
 from btcbot.cli import output
 from btcbot.cli.options import Amount
-from btcbot.cli.played import pairs_of, played
+from btcbot.cli.played import demand_playable, pairs_of, played
+from btcbot.cli.stopping import ended_by_signals
 from btcbot.errors import EXIT_DONE, EXIT_FAILED, Refused
 
 if TYPE_CHECKING:
-    from btcbot.adapters.stop import StopFlag
     from btcbot.backtest.optimise.outcome import Outcome
     from btcbot.backtest.optimise.request import Prepared
     from btcbot.backtest.optimise.search import Progress
@@ -108,12 +108,7 @@ def command(
     demand_research("a search")
     if find_spec("optuna") is None or find_spec("jinja2") is None:
         raise Refused("a search needs the research extra: pip install 'btcbot[research]'")
-    if not 0 < volume_share <= 1:
-        raise Refused("--volume-share: give a share above 0, at most 1")
-    if not half_spread_bps < 5_000:
-        raise Refused("--half-spread-bps: give less than 5000")
-    if cash <= 0:
-        raise Refused("--cash: give an amount above 0")
+    demand_playable(cash=cash, half_spread_bps=half_spread_bps, volume_share=volume_share)
     for option, days in (("--train", train), ("--test", test), ("--embargo", embargo)):
         if days is not None and days > DAYS_MAX:
             raise Refused(f"{option}: give at most {DAYS_MAX} days")
@@ -160,7 +155,8 @@ def command(
         lambda line: click.echo(f"btcbot: {line}", err=True),
     )
     stop = StopFlag()
-    with _stopped_by_signals(stop), _progress() as watch:
+    # What has been found by then is kept and told.
+    with ended_by_signals(stop, (signal.SIGINT, signal.SIGTERM)), _progress() as watch:
         outcome = run(prepared, stop, watch, lambda shown: _tell_begin(prepared, shown))
     if out is not None:
         write_all(outcome, out)
@@ -170,17 +166,6 @@ def command(
     if as_json:
         output.json_line(summary(outcome, out))
     output.leave(status)
-
-
-@contextmanager
-def _stopped_by_signals(stop: StopFlag) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set the flag; what has been found is kept and told."""
-    before = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 @contextmanager

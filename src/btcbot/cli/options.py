@@ -40,7 +40,7 @@ _DB: Final = click.option(
     callback=_or_the_groups,
     help="The state database, instead of STATE_DB_PATH.",
 )
-_ENV_FILE: Final = click.option(
+env_file_option: Final = click.option(
     "--env-file",
     type=click.Path(path_type=Path),
     metavar="PATH",
@@ -88,7 +88,7 @@ class Family(click.Group):
 
 def places(command: F) -> F:
     """`--db` and `--env-file`."""
-    return _DB(_ENV_FILE(command))
+    return _DB(env_file_option(command))
 
 
 def report(command: F) -> F:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -73,3 +74,13 @@ def played(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def demand_playable(*, cash: Decimal, half_spread_bps: Decimal, volume_share: Decimal) -> None:
+    """Raises Refused for amounts that no venue on bars could be made of."""
+    if not 0 < volume_share <= 1:
+        raise Refused("--volume-share: give a share above 0, at most 1")
+    if not half_spread_bps < 5_000:
+        raise Refused("--half-spread-bps: give less than 5000")
+    if cash <= 0:
+        raise Refused("--cash: give an amount above 0")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from btcbot.cli import options
+
 
 @click.command(short_help="The same as «data capture».")
 @click.option("--dataset", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The dataset to add to.")
@@ -15,12 +17,7 @@ import click
     "--interval-seconds", type=float, default=1.0, show_default=True, help="At most one quote of a pair in so long."
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-@click.option(
-    "--env-file",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Read settings from this file, instead of .env.live.",
-)
+@options.env_file_option
 def command(
     dataset: Path, symbols: str, seconds: float, interval_seconds: float, as_json: bool, env_file: Path | None
 ) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
+from btcbot.cli.stopping import ENDING
 from btcbot.errors import EXIT_FAILED, BtcbotError, Refused
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def run_profile(
     except BtcbotError as error:
         log.error("run_ended_by_error", error=str(error))  # for whoever reads only the log
         raise
-    except Exception:
+    except Exception:  # a defect of the program: the log keeps it, and `main` tells it
         log.critical("uncaught_exception", exc_info=True)
         raise
     finally:
@@ -286,5 +287,5 @@ def _end_on_signals(stop: StopFlag) -> None:
             os._exit(128 + number)  # asked twice: at once, as a crash would; the next start recovers
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, ask)

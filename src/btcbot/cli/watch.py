@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from btcbot.cli import output, watch_views
+from btcbot.cli import options, output, watch_views
+from btcbot.cli.stopping import ended_by_signals
 from btcbot.cli.watch_state import Tally, Watch
 from btcbot.errors import ConfigurationError, Refused, VenueUnavailable
 
 if TYPE_CHECKING:
     from btcbot.adapters.btcturk.feed import BtcturkWsClient
-    from btcbot.adapters.stop import StopFlag
     from btcbot.config.settings import Settings
     from btcbot.ports import Metrics
 
@@ -38,12 +38,7 @@ LOOK_JSON_S: Final = 0.05
 @click.option("--levels", type=click.IntRange(1, LEVELS_MAX), default=10, show_default=True, help="Of each side.")
 @click.option("--for", "seconds", type=float, default=None, metavar="SECONDS", help="End by itself after so long.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each change of the best prices, each trade.")
-@click.option(
-    "--env-file",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Read settings from this file, instead of .env.live.",
-)
+@options.env_file_option
 def command(symbol: str, levels: int, seconds: float | None, as_json: bool, env_file: Path | None) -> None:
     """Show the order book and the last trades of SYMBOL, live from the venue's feed, until Ctrl-C.
 
@@ -56,6 +51,7 @@ def command(symbol: str, levels: int, seconds: float | None, as_json: bool, env_
               btcbot watch BTCTRY --for 60 --json
     """
     from btcbot.adapters.stop import StopFlag
+    from btcbot.bootstrap.meaning import demand_listed
     from btcbot.cli import venue
     from btcbot.domain import money
 
@@ -65,9 +61,9 @@ def command(symbol: str, levels: int, seconds: float | None, as_json: bool, env_
     settings = _settings(symbol, env_file)
     (wanted,) = settings.symbols
     stop = StopFlag()
-    with _ended_by_signals(stop), venue.public(settings) as exchange:
+    with ended_by_signals(stop), venue.public(settings) as exchange:
         with suppress(VenueUnavailable):  # the feed may serve all the same, and its silence tells of a wrong pair
-            _demand_listed(wanted, exchange.instruments())
+            demand_listed(wanted, exchange.instruments())
         tally = Tally()
         with _feed(settings, tally) as feed:
             watch = Watch(wanted, feed, tally, levels)
@@ -102,14 +98,6 @@ def _settings(symbol: str, env_file: Path | None) -> Settings:
     return settings.model_copy(update={"symbols": wanted, "market_data_mode": "auto"})
 
 
-def _demand_listed(symbol: str, listed: Any) -> None:
-    from difflib import get_close_matches
-
-    if symbol not in listed:
-        near = get_close_matches(symbol, listed, n=1)
-        raise Refused(f"the venue does not list {symbol}" + (f"; did you mean {near[0]}?" if near else ""))
-
-
 @contextmanager
 def _feed(settings: Settings, metrics: Metrics) -> Iterator[BtcturkWsClient]:
     """The feed that the settings name, started, its counts kept in `metrics`."""
@@ -132,16 +120,3 @@ def _feed(settings: Settings, metrics: Metrics) -> Iterator[BtcturkWsClient]:
         yield feed
     finally:
         feed.close()
-
-
-@contextmanager
-def _ended_by_signals(stop: StopFlag) -> Iterator[None]:
-    import signal
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
