@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
@@ -49,7 +50,9 @@ class _SentOrder(msgspec.Struct):
 def _books_of(ticker: bytes) -> Iterator[tuple[str, bytes]]:
     """What a ticker tells of each pair, as the order book that the checkers know how to read."""
     try:
-        rows = json.loads(ticker.removeprefix(b"\xef\xbb\xbf"), parse_float=str, parse_int=str)["data"]
+        if ticker.startswith(BOM_UTF8):
+            return  # the bot reads nothing that begins with a byte order mark
+        rows = json.loads(ticker, parse_float=str, parse_int=str)["data"]
         told = [(row["pair"], row["bid"], row["ask"]) for row in rows if isinstance(row, dict)]
     except (ValueError, LookupError, TypeError):
         return  # nothing that anybody could trade on

@@ -7,6 +7,7 @@ is the bytes it sends and the rows it commits, read by SQL of our own.
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
@@ -313,7 +314,9 @@ def _best_of(body: bytes) -> tuple[bool, Sequence[Any], Sequence[Any]]:
         return False, (0,), (0,)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         pass  # somebody has been at it: what can be read of it is read with more patience
-    data = json.loads(body.removeprefix(b"\xef\xbb\xbf"), parse_float=Decimal)["data"]
+    if body.startswith(BOM_UTF8):
+        raise ValueError("no JSON begins with a byte order mark, and the bot reads none that does")
+    data = json.loads(body, parse_float=Decimal)["data"]
     is_whole = bool(data["bids"]) and bool(data["asks"])
     return (True, data["bids"][0], data["asks"][0]) if is_whole else (False, (0,), (0,))
 
