@@ -65,6 +65,19 @@ def test_a_chain_of_likeness_ends_where_its_ends_differ():
     assert alike(records, "c") == {"b", "c"}
 
 
+def test_a_run_that_broke_and_was_mended_is_not_compared_and_its_newest_playing_counts():
+    records = [
+        played(1, "old", "one"),
+        played(1_001, "old", "broken", failures=["seed 1500: I5 is broken"]),
+        played(1, "new", "one"),
+        played(1_001, "new", "two"),
+    ]
+    assert alike(records, "new") == {"old", "new"}
+    counted = seeds_of_alike(records, "new")
+    assert seeds(counted) == 2_000
+    assert not any(record.result.failures for record in counted)
+
+
 def test_the_page_counts_them_apart_and_tells_a_failure_of_theirs_as_ours():
     records = [
         played(1, "old", "one"),
