@@ -115,7 +115,7 @@ def run_profile(
     loop = options.is_loop
     _demand_cycle_length(settings, options.cycle_seconds, options.jitter_seconds, loop=loop)
     _demand_armed_or_dry(settings)
-    _demand_time_for_books(settings, loop=loop)
+    _demand_time_for_books(settings, options.cycle_seconds, loop=loop)
     if profile.is_overseen and loop and asks_an_agent(settings):
         _demand_time_for_an_agent(settings, options.cycle_seconds)
 
@@ -238,10 +238,23 @@ def _demand_armed_or_dry(settings: Settings) -> None:
         )
 
 
-def _demand_time_for_books(settings: Settings, *, loop: bool) -> None:
-    """Books come with time; a single cycle would end before the first of them."""
-    if settings.market_data_mode == "ws" and not loop:
+def _demand_time_for_books(settings: Settings, cycle_seconds: float, *, loop: bool) -> None:
+    """Books come with time, and are compared with REST in turn: where the feed has to serve alone, that has to do."""
+    from btcbot.services.feed import books_compared_max
+
+    if settings.market_data_mode != "ws":
+        return
+    if not loop:
         raise Refused("MARKET_DATA_MODE=ws needs --loop; a single cycle takes its quotes from REST: set auto or rest")
+    chosen = settings.universe_top_n if settings.universe_candidates == "listed" else 0
+    books, believed = max(len(settings.symbols), chosen), settings.book_check_seconds
+    compared = books_compared_max(believed, cycle_seconds)
+    if compared < books:
+        raise Refused(
+            f"BOOK_CHECK_SECONDS: within {believed} s, at a cycle of {cycle_seconds:g} s, only {compared} of {books} "
+            "books can be compared with REST, and with MARKET_DATA_MODE=ws nothing is traded on the others; give more "
+            "seconds, fewer pairs, a shorter --cycle-seconds, or MARKET_DATA_MODE=auto"
+        )
 
 
 def _demand_time_for_an_agent(settings: Settings, cycle_seconds: float) -> None:

@@ -35,6 +35,12 @@ AWAITED_MS_MAX: Final = 30_000
 AWAITED_MAX: Final = 1_000
 
 
+def books_compared_max(check_seconds: int, cycle_seconds: float) -> int:
+    """How many books REST can be asked for before what it said of the first of them is no longer believed."""
+    in_time, in_cycles = CHECKS_PER_MINUTE_MAX * check_seconds // 60, int(check_seconds // cycle_seconds)
+    return min(in_time, CHECKS_PER_CYCLE_MAX * in_cycles)
+
+
 class FeedQuotes(msgspec.Struct, frozen=True, kw_only=True):
     """Quotes of the symbols whose books may be traded on, and why the others' may not."""
 

@@ -130,6 +130,20 @@ class TestDoctor:
         refused(run("run", "--loop", "--max-cycles", "1", "--db", "none.db"), "BTCTURK_WS_URL", "another venue")
 
     @pytest.mark.usefixtures("live")
+    def test_a_feed_that_serves_alone_has_time_to_compare_its_books(
+        self, run: Run, venue: Venue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a pair would lose its trust between two comparisons, again and again, and with it its turn to trade."""
+        monkeypatch.setenv("BTCTURK_WS_URL", venue.ws_url)
+        monkeypatch.setenv("MARKET_DATA_MODE", "ws")
+        monkeypatch.setenv("BOOK_CHECK_SECONDS", "5")
+        start = ("run", "--loop", "--max-cycles", "1", "--db", "none.db", "--cycle-seconds")
+        refused(run(*start, "6"), "BOOK_CHECK_SECONDS", "within 5 s, at a cycle of 6 s, only 0 of 3 books")
+        refused(run(*start, "5"), "BOOK_CHECK_SECONDS", "only 2 of 3 books")
+        monkeypatch.setenv("BOOK_CHECK_SECONDS", "6")
+        assert "BOOK_CHECK_SECONDS" not in run(*start, "6").err
+
+    @pytest.mark.usefixtures("live")
     def test_without_a_feed_it_says_so(self) -> None:
         assert "quotes come from REST" in found(list(examine(Where(Path("none.db"), None))), "feed", "address").message
 
