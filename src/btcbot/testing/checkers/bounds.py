@@ -93,8 +93,13 @@ class I18Bounds(Invariant):
         self._tries: Counter[str] = Counter()
         #: Of each order: the wall time at which its cancellation was last wished for, as far as it was not taken back.
         self._wished_ms: dict[str, int] = {}
+        #: The wall time of the bot when its cycle began, and the orders whose cancellation this cycle has wished for.
+        self._began_ms = 0
+        self._wished_now: set[str] = set()
 
     def cycle_begins(self) -> None:
+        self._began_ms = self.scene.rig.clock.now_ms()
+        self._wished_now.clear()
         self._requests = self._units = 0
         self._tries.clear()
         self._started_ms, self._paused_before_ms = self.scene.now_ms(), self.scene.stage.paused_ms
@@ -137,8 +142,12 @@ class I18Bounds(Invariant):
             self._wished_ms.pop(client, None)  # it was not sent, or not taken in: as due as before
             return
         self._wished_ms[client] = wished_ms
+        is_first_now = client not in self._wished_now
+        self._wished_now.add(client)
         if before_ms is None or row["reason"] == OPERATORS_WISH:
             return
+        if is_first_now and before_ms > self._began_ms:
+            return  # noted by a clock that ran ahead: it lay in the future when this cycle decided, whatever it read since
         pause_ms = 1_000 * int(self.scene.rig.environment["SETTLE_HORIZON_SECONDS"])
         if 0 < wished_ms - before_ms < pause_ms:
             self.violated(f"{client} is to be cancelled again after {wished_ms - before_ms} ms")
