@@ -147,7 +147,7 @@ class I18Bounds(Invariant):
         if before_ms is None or row["reason"] == OPERATORS_WISH:
             return
         if is_first_now and before_ms > self._began_ms:
-            return  # noted by a clock that ran ahead: it lay in the future when this cycle decided, whatever it read since
+            return  # noted by a clock that ran ahead: it lay in the future when this cycle decided
         pause_ms = 1_000 * int(self.scene.rig.environment["SETTLE_HORIZON_SECONDS"])
         if 0 < wished_ms - before_ms < pause_ms:
             self.violated(f"{client} is to be cancelled again after {wished_ms - before_ms} ms")
