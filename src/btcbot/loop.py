@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
+from btcbot.decisions.cycle_cause import CycleCause, cause_of
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.feed import Wake
 from btcbot.domain.reasons import ReasonCode
@@ -25,6 +26,8 @@ from btcbot.ports import Clock, Log, Metrics, StopSignal
 BACK_OFF_DOUBLINGS_MAX: Final = 4
 BACK_OFF_SECONDS_MAX: Final = 60.0
 FLUSH_SECONDS: Final = 0.5
+#: After what a single cycle ends with EXIT_DONE: a brake that does its work is no failure.
+_DONE: Final = frozenset({CycleCause.NONE, CycleCause.NARROWED})
 
 
 class LoopOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +64,8 @@ def run_with_optional_loop(
     log: Log,
     wait: Wait | None = None,
 ) -> int:
-    """Exit status: of one cycle (0 completed, 1 observe-only or halted), or of the loop (0 on a signal, 1 on a halt).
+    """Exit status: of one cycle (0 completed, also where a brake let it order nothing; 1 where trouble made it observe
+    only, or halted), or of the loop (0 on a signal, 1 on a halt).
 
     `jitter` gives a number from 0 to 1. `wait` None: there is no feed, a pause is a sleep.
     """
@@ -77,7 +81,7 @@ def run_with_optional_loop(
         if report.outcome is CycleOutcome.HALTED:
             return EXIT_FAILED
         if not options.loop:
-            return EXIT_DONE if report.outcome is CycleOutcome.COMPLETED else EXIT_FAILED
+            return EXIT_DONE if cause_of(report.outcome, report.reasons) in _DONE else EXIT_FAILED
         if options.cycles_max is not None and done >= options.cycles_max:
             return EXIT_DONE
         troubles = troubles + 1 if _is_venue_trouble(report) else 0

@@ -44,7 +44,7 @@ SECONDS_BUCKETS: Final = (
 _C, _G, _H = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 
 _METRICS: Final = (
-    Metric("btcbot_cycles_total", _C, ("outcome",), "Cycles, by how they ended."),
+    Metric("btcbot_cycles_total", _C, ("outcome", "cause"), "Cycles, by how they ended and what kept them from more."),
     Metric("btcbot_cycle_seconds", _H, (), "Time of one cycle, in seconds."),
     Metric("btcbot_intents_total", _C, ("symbol", "side"), "Intents of the strategy."),
     Metric("btcbot_verdicts_total", _C, ("verdict", "reason"), "Verdicts of risk on intents, with their reason."),
@@ -95,6 +95,10 @@ _METRICS: Final = (
     Metric("btcbot_anomalies_total", _C, ("code", "severity"), "Anomalies seen, once for each cycle that sees one."),
     Metric("btcbot_degrade_level", _G, (), "How far anomalies, or a human, have narrowed trading, 0 to 3."),
     Metric("btcbot_orders_frozen", _G, (), "1 while new orders are frozen by orders that nobody can explain, else 0."),
+    Metric("btcbot_budget_mode", _G, ("mode",), "1 for what the risk budget leaves of trading now, 0 for all others."),
+    Metric("btcbot_budget_limit_reached", _G, ("limit",), "1 while this limit of the risk budget narrows, else 0."),
+    Metric("btcbot_daily_loss_reached", _G, (), "1 while the loss of the day stops buys (MAX_DAILY_LOSS_TRY), else 0."),
+    Metric("btcbot_agent_answers_total", _C, ("result",), "Questions to an agent, by what came of them."),
     Metric("btcbot_reconcile_seconds", _H, (), "Time to compare books and venue, in seconds."),
     Metric("btcbot_suspense", _G, ("asset",), "Balance that nobody has explained yet, in units of the asset."),
     Metric("btcbot_position_quantity", _G, ("symbol",), "Position, in units of the base asset."),

@@ -90,13 +90,13 @@ def test_never_placed_is_proved_and_never_sent_again(rig, kind, params):
     rig.wish(*RESTING)
     rig.cycle()
     assert rig.order().status is OrderStatus.UNKNOWN
-    sent_ms = rig.order().stamp_ms
+    sent_ms, doubt = rig.order().stamp_ms, rig.order().reason
     rig.cycle()
     assert rig.order().status is OrderStatus.UNKNOWN  # one listing is no proof
     while rig.order().status is OrderStatus.UNKNOWN:
         rig.cycle()
     assert rig.order().status is OrderStatus.NOT_PLACED
-    assert rig.order().reason == ReasonCode.ABSENCE_PROVED.value
+    assert rig.order().reason == f"{ReasonCode.ABSENCE_PROVED.value}: {doubt}"
     assert rig.clock.true_ms() - sent_ms >= 16_000  # the fence and the horizon
     assert rig.store.holds() == {}
     rig.heal()

@@ -11,7 +11,7 @@ import pytest
 from tests.scenario.overseen import OverseenRig
 
 from btcbot.domain.feed import Wake
-from btcbot.domain.orders import OrderStatus
+from btcbot.domain.orders import CONFIRMED_BY_LISTS, OrderStatus
 from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.stance import TradingMode
 from btcbot.errors import VenueUnavailable
@@ -48,7 +48,9 @@ def test_buys_that_rest_are_taken_out_where_nothing_may_be_bought(rigs: Any, mod
     assert rig.order().status is OrderStatus.ACCEPTED
     override(rig, mode)
     rig.cycle(3)
-    assert (rig.order().status, rig.order().reason) == (OrderStatus.CANCELED, ReasonCode.CANCELED_AT_VENUE.value)
+    why = f"{ReasonCode.CANCEL_NARROWED.value}{CONFIRMED_BY_LISTS}"
+    assert (rig.order().status, rig.order().reason) == (OrderStatus.CANCELED, why)
+    assert [line["reason"] for line in rig.log.events("cancel_asked")] == ["order:trading_narrowed"]
     assert not rig.venue.working()
 
 

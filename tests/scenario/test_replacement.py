@@ -17,7 +17,7 @@ from btcbot.decisions import replacement
 from btcbot.decisions.upkeep import Upkeep
 from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.notes import NoteKind
-from btcbot.domain.orders import OrderStatus
+from btcbot.domain.orders import CONFIRMED_BY_LISTS, OrderStatus
 from btcbot.domain.replacements import OPEN_REPLACEMENTS, ReplacementState, replaces_another
 from btcbot.services import replacement_record
 from btcbot.services.execution import ExecutionService
@@ -96,6 +96,10 @@ def test_the_old_order_goes_first_and_the_new_one_comes_when_it_is_proved_gone(r
         "DONE", old.client_order_id, new.client_order_id,
     )  # fmt: skip
     assert (end["price"], end["quantity"]) == ("1000000", "0.0007")
+    assert (end["begin_reason"], end["reason"]) == ("order:stale_and_replaced", "replacement:done")
+    [told_of] = rig.log.events("replacement_ended")
+    assert (told_of["begin_reason"], told_of["reason"]) == ("order:stale_and_replaced", "replacement:done")
+    assert old.reason == f"order:stale_and_replaced{CONFIRMED_BY_LISTS}"
     assert rig.metrics.value("btcbot_replacements_total", outcome="BEGUN", reason="order:stale_and_replaced") == 1
     assert rig.metrics.value("btcbot_replacements_total", outcome="DONE", reason="replacement:done") == 1
     rig.heal()

@@ -337,7 +337,7 @@ class TestBudget:
         rig.wish(*BUY_ETH)
         report = rig.cycle()
         assert sorted(rig.verdicts()) == ["allowed", ReasonCode.NO_BUYS.value]
-        assert report.reasons[0].startswith("BTCTRY: budget:position_share: it is 45.")
+        assert report.reasons[0].startswith("budget:position_share: BTCTRY: it is 45.")
         rig.cycle()
         rig.wish(*SELL)
         rig.cycle(2)
@@ -501,7 +501,7 @@ class TestRefusals:
         rig.wish(*SELL)
         report = rig.cycle()
         assert rig.verdicts() == ["allowed"]
-        assert report.reasons[0].startswith("BTCTRY: barred:buys_after_refusals: the venue refused 3 orders")
+        assert report.reasons[0].startswith("barred:buys_after_refusals: BTCTRY: the venue refused 3 orders")
         rig.cycle()
         assert rig.position().quantity == 0
 
@@ -514,7 +514,7 @@ class TestRefusals:
             rig.wish(*wish)
             report = rig.cycle()
             assert rig.verdicts() == [ReasonCode.BARRED.value]
-            assert report.reasons[0].startswith("BTCTRY: barred:repeated_refusals: the venue refused 3 sells")
+            assert report.reasons[0].startswith("barred:repeated_refusals: BTCTRY: the venue refused 3 sells")
 
     def test_a_venue_that_asks_for_a_slower_pace_never_bars_the_exit(self, make_watched):
         """What used to happen: three answers of «too many requests», and the position could not be sold for hours."""

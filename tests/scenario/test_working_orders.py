@@ -130,7 +130,7 @@ def test_a_cancelled_order_is_told_a_fill_late(resting):
     assert resting.order().status is OrderStatus.CANCELED
     resting.cycle(6)
     assert resting.order().filled_quantity == Decimal("0.0002")
-    assert resting.order().reason == ReasonCode.LATE_FILL.value
+    assert resting.order().reason == f"{ReasonCode.CANCELED_AT_VENUE.value}; {ReasonCode.LATE_FILL.value}"
     resting.heal()
     assert resting.faults() == []
 

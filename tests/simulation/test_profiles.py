@@ -148,7 +148,7 @@ def test_a_pair_whose_orders_the_venue_refuses_is_barred() -> None:
 def bars(story: Story) -> list[str]:
     """Lines of cycles that told of a pair that is barred."""
     told = [(line, line.partition("completed ")[2].partition(" ")[0].split(",")) for line in lines(story, "completed ")]
-    return [line for line, reasons in told if set(reasons) & set(story.swarm.symbols)]
+    return [line for line, reasons in told if any(reason.startswith("barred:") for reason in reasons)]
 
 
 def test_parameters_are_reset_by_an_operator_who_stops_the_bot_first() -> None:

@@ -25,6 +25,8 @@ def ended(outcome: CycleOutcome, *reasons: str) -> CycleReport:
 COMPLETED = a_report()
 OBSERVED = ended(CycleOutcome.OBSERVE_ONLY, VENUE_DOWN)
 UNEXPLAINED = ended(CycleOutcome.OBSERVE_ONLY, f"{ReasonCode.BALANCE_UNEXPLAINED.value}: TRY")
+LOST_TODAY = ended(CycleOutcome.OBSERVE_ONLY, f"{ReasonCode.BUDGET_DAILY_LOSS.value}: 618 TRY lost today")
+RAISED = ended(CycleOutcome.OBSERVE_ONLY, f"{ReasonCode.STRATEGY_FAILED.value}: ZeroDivisionError")
 HALTED = ended(CycleOutcome.HALTED, "I4")
 
 
@@ -145,7 +147,9 @@ class Bench:
 
 class TestExitStatus:
     @pytest.mark.parametrize(
-        ("report", "status"), [(COMPLETED, 0), (OBSERVED, 1), (UNEXPLAINED, 1), (HALTED, 1)], ids=lambda v: str(v)[:0]
+        ("report", "status"),
+        [(COMPLETED, 0), (LOST_TODAY, 0), (OBSERVED, 1), (UNEXPLAINED, 1), (RAISED, 1), (HALTED, 1)],
+        ids=lambda v: str(v)[:0],
     )
     def test_one_cycle_tells_how_it_ended(self, report: CycleReport, status: int) -> None:
         bench = Bench([report])

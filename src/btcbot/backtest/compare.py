@@ -18,6 +18,7 @@ from btcbot.domain import money
 from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.fills import Fill
 from btcbot.domain.intents import Side
+from btcbot.domain.reasons import code_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,13 +86,15 @@ def _no_trades(result: BacktestResult) -> Mapping[str, int]:
     )
     reasons = pl.col("reasons")
     only_observed = pl.col("outcome").cast(pl.String) != CycleOutcome.COMPLETED.value
+    idle = result.cycles.filter((pl.col("submitted") == 0) & (pl.col("fills") == 0))
+    # All reasons of a cycle in one text: its code is that of the first one.
+    codes = {told: code_of(told) or None for told in idle.filter(only_observed)["reasons"].unique()}
     why = pl.coalesce(
-        pl.when(only_observed).then(reasons.str.split("; ").list.first().str.split(": ").list.first()),
+        pl.when(only_observed).then(reasons.replace_strict(codes, default=None, return_dtype=pl.String)),
         reasons.str.extract(r"(?:^|; )(gate_closed:\w+)"),
         "code",
         pl.lit(NOTHING_WISHED),
     )
-    idle = result.cycles.filter((pl.col("submitted") == 0) & (pl.col("fills") == 0))
     counted = idle.join(refused, on="cycle_id", how="left").select(why=why).group_by("why").len().sort("why")
     return dict(counted.iter_rows())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -109,15 +109,28 @@ def _split(symbol: str) -> tuple[str, str]:
     raise Refused(f"{symbol}: which asset it is priced in cannot be told; known are {', '.join(QUOTE_ASSETS)}")
 
 
+def symbols_of(
+    named: Sequence[str] | None, changes: Mapping[str, str] | None = None, env_file: Path | None = None
+) -> Sequence[str] | None:
+    """Which pairs of the data are played: those that are `named`, else those that SYMBOLS names in `changes` or the env
+    file, as the live bot trades them; None: all of them. Raises ConfigurationError."""
+    from btcbot.config.loading import symbols_given
+
+    return named if named is not None else symbols_given(env_file, changes or {})
+
+
 def settings_for(
     bars: Mapping[str, BarColumns], changes: Mapping[str, str] | None = None, env_file: Path | None = None
 ) -> Settings:
-    """Settings of a backtest: the defaults, an env file's and `changes`, with the symbols of the data.
+    """Settings of a backtest: the defaults, an env file's and `changes`, with the symbols of the data (see `symbols_of`
+    for which data to load).
 
     Nothing of the process's environment, so that the same data and parameters give the same result. Raises
     ConfigurationError.
     """
     from btcbot.config.loading import load_settings
+    from btcbot.config.sources import ALIASES
 
-    given = {"SYMBOLS": ",".join(bars), **(changes or {})}
+    given = {name: text for name, text in (changes or {}).items() if ALIASES.get(name, name) != "SYMBOLS"}
+    given["SYMBOLS"] = ",".join(bars)
     return load_settings({}, env_file, given, default_env_file=None).settings

@@ -11,7 +11,6 @@ from btcbot.bootstrap.connect import live_bars as live_bars
 from btcbot.bootstrap.live import build as build
 from btcbot.bootstrap.live import live_feed as live_feed
 from btcbot.bootstrap.live import public_exchange as public_exchange
-from btcbot.bootstrap.live import tradable_now as tradable_now
 from btcbot.bootstrap.meaning import cycle_seconds_min as cycle_seconds_min
 from btcbot.bootstrap.meaning import demand_tradable as demand_tradable
 from btcbot.bootstrap.meaning import feed_url as feed_url

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from btcbot.config.agent_key import read_agent_key
 from btcbot.decisions.agent import AgentRules
-from btcbot.ports import AgentPolicy, Clock, Log, StateStore
+from btcbot.ports import AgentPolicy, Clock, Log, Metrics, StateStore
 from btcbot.services.agent import AgentService
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def agent_service(
     policy: AgentPolicy | None,
     store: StateStore,
     clock: Clock,
+    metrics: Metrics,
     log: Log,
     gates: Callable[[], Mapping[str, bool]],
 ) -> AgentService | None:
@@ -70,6 +71,7 @@ def agent_service(
         policy,
         store,
         clock,
+        metrics,
         log,
         gates,
         falls_back_to_rules=settings.agent_on_failure == "rules",

@@ -19,6 +19,7 @@ from btcbot.profiles import Profile
 from btcbot.services.accounting import AccountingService
 from btcbot.services.alerts import AlertWatcher
 from btcbot.services.cycle_records import CycleRecords
+from btcbot.services.day_loss import DailyLossWatcher
 from btcbot.services.execution import ExecutionService
 from btcbot.services.feed import FeedService
 from btcbot.services.gatekeeper import Gatekeeper
@@ -109,7 +110,7 @@ def assemble(
         falls_back=settings.market_data_mode != "ws",
     )
     parts = parts_of(profile, settings, symbols, sockets, gatekeeper, execution, quote_asset)
-    watchers = parts.watchers
+    watchers = (DailyLossWatcher(store, metrics, settings.max_daily_loss_try), *parts.watchers)
     if sockets.samples is not None:
         watchers = (*watchers, AlertWatcher(store, sockets.samples, log))
     signals = _signals(settings, strategy, symbols, sockets)

@@ -8,7 +8,7 @@ import msgspec
 
 from btcbot.decisions.refusals import RefusalLimits
 from btcbot.decisions.risk_budget import BudgetLimits
-from btcbot.ports import StateStore
+from btcbot.ports import Metrics, StateStore
 from btcbot.services.capital import CapitalKeeper
 from btcbot.services.days import day
 from btcbot.services.refusals import RefusalCooldown
@@ -43,7 +43,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return found if self.capital is None else (*found, self.capital)
 
 
-def budget_of(settings: Settings, store: StateStore, quote_asset: str) -> Budget:
+def budget_of(settings: Settings, store: StateStore, metrics: Metrics, quote_asset: str) -> Budget:
     """The parts that belong together, on one store."""
     snapshots = SnapshotRecorder(store, day, settings.risk_volatility_lookback)
     capital = None
@@ -51,7 +51,7 @@ def budget_of(settings: Settings, store: StateStore, quote_asset: str) -> Budget
         capital = CapitalKeeper(store, quote_asset, settings.self_financing_capital_share)
     return Budget(
         snapshots=snapshots,
-        overseer=RiskBudgetOverseer(snapshots, budget_limits(settings)),
+        overseer=RiskBudgetOverseer(snapshots, budget_limits(settings), metrics),
         refusals=RefusalCooldown(store, refusal_limits(settings)),
         capital=capital,
     )

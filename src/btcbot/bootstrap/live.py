@@ -19,7 +19,6 @@ from btcbot.bootstrap.alerting import sampled
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.connect import connect
 from btcbot.bootstrap.meaning import (
-    demand_tradable,
     feed_url,
     gate_policy,
     mode_of,
@@ -28,7 +27,6 @@ from btcbot.bootstrap.meaning import (
     timing,
     venue_host,
 )
-from btcbot.bootstrap.portfolio import demand_room_for_orders
 from btcbot.bootstrap.purpose import (
     NonceMark,
     align_dry_run_balance,
@@ -40,7 +38,7 @@ from btcbot.bootstrap.purpose import (
 from btcbot.bootstrap.universe import with_candidates
 from btcbot.config.secrets import key_fingerprint
 from btcbot.domain import money
-from btcbot.errors import Refused, VenueUnavailable
+from btcbot.errors import Refused
 from btcbot.ports import Clock, Exchange, Log, MarketFeed, Metrics, StopSignal
 from btcbot.profiles import RUN, Profile
 from btcbot.strategies.base import Strategy
@@ -191,18 +189,3 @@ def public_exchange(settings: Settings, stop: StopSignal, metrics: Metrics, log:
         log=log,
         timing=timing(settings),
     )
-
-
-def tradable_now(exchange: Exchange, settings: Settings, log: Log, profile: Profile = RUN) -> None:
-    """`demand_tradable`, and room for orders where sizes are allotted, with the venue's rules of now.
-
-    A venue in trouble is no reason to refuse a start.
-    """
-    try:
-        instruments = exchange.instruments()
-    except VenueUnavailable as unavailable:
-        log.warning("rules_not_checked", why=unavailable.reason)
-        return
-    demand_tradable(settings, instruments)
-    if profile.is_overseen:
-        demand_room_for_orders(settings, instruments)

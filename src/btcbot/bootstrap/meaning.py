@@ -56,6 +56,8 @@ def gate_policy(settings: Settings, identity: BookIdentity) -> GatePolicy:
     """The gates that settings and the database's identity decide."""
     host = venue_host(settings.btcturk_base_url)
     fingerprint = key_fingerprint(settings.btcturk_api_key) if settings.btcturk_api_key is not None else None
+    # A database that was made for a simulation belongs to no key, so to no other one either; it never arms at all.
+    is_simulation = identity.mode in ("dry_run", PAPER) and identity.key_fingerprint is None
     return GatePolicy(
         dry_run=settings.dry_run,
         safe_mode=settings.safe_mode,
@@ -63,7 +65,7 @@ def gate_policy(settings: Settings, identity: BookIdentity) -> GatePolicy:
         live_trading=settings.live_trading,
         acknowledgement=settings.live_trading_ack,
         database_armable=identity.mode == mode_of(settings) != "dry_run" and identity.venue_host == host,
-        key_matches=fingerprint is not None and identity.key_fingerprint == fingerprint,
+        key_matches=is_simulation or (fingerprint is not None and identity.key_fingerprint == fingerprint),
         clock_skew_ms_max=int(settings.clock_skew_seconds_threshold * 1000),
     )
 
@@ -139,13 +141,33 @@ def risk_limits(settings: Settings, *, is_overseen: bool = False) -> RiskLimits:
     )
 
 
+def strategy_name(profile: Profile, settings: Settings) -> str:
+    """What STRATEGY names, else the profile's own strategy."""
+    return (settings.strategy if "strategy" in settings.model_fields_set else profile.strategy) or ""
+
+
 def strategy_of(profile: Profile, settings: Settings) -> Strategy:
     """The strategy that STRATEGY names, else the profile's, with STRATEGY_PARAMS. ConfigurationError says in one line
     what is wrong with either."""
     from btcbot.adapters.strategy_plugins import parse_parameters
 
-    given = settings.strategy if "strategy" in settings.model_fields_set else profile.strategy
-    return make_strategy(given or "", parse_parameters(settings.strategy_params or ""), settings, source="STRATEGY: ")
+    given = parse_parameters(settings.strategy_params or "")
+    return make_strategy(strategy_name(profile, settings), given, settings, source="STRATEGY: ")
+
+
+def parameters_in_force(profile: Profile, settings: Settings) -> Mapping[str, str]:
+    """`own_parameters` of the strategy that runs; ConfigurationError as `strategy_of` raises it."""
+    return own_parameters(strategy_name(profile, settings), strategy_of(profile, settings))
+
+
+def own_parameters(name_or_path: str, strategy: Strategy) -> Mapping[str, str]:
+    """What a shipped strategy runs with, as texts by name; empty for any other one, of which nobody knows what its
+    parameters mean."""
+    from btcbot.adapters.strategy_plugins import find
+    from btcbot.strategies.shipped import ORIGIN
+
+    spec = find(name_or_path)
+    return spec.texts(strategy) if spec.origin == ORIGIN else {}
 
 
 def make_strategy(name_or_path: str, given: Mapping[str, str], settings: Settings, *, source: str = "") -> Strategy:
@@ -195,25 +217,23 @@ def demand_listed(symbol: str, instruments: Mapping[str, Instrument], named_by: 
         raise Refused(f"{named_by}the venue does not list {symbol}{hint}")
 
 
-def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
-    """Raise Refused for symbols that the venue does not list, or budgets that could never be sold again."""
+def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument], profile: Profile | None = None) -> None:
+    """Raise Refused for symbols that cannot be traded; of a profile that is known, also for the first limit under which
+    nothing could ever be ordered."""
+    demand_symbols_tradable(settings, instruments)
+    if profile is not None:
+        from btcbot.bootstrap.room import room_problems
+
+        for problem in room_problems(settings, instruments, profile, parameters_in_force(profile, settings)):
+            raise Refused(problem)
+
+
+def demand_symbols_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
+    """Raise Refused for symbols that the venue does not list, or that are priced in another asset than TRY."""
     for symbol in settings.symbols:
         demand_listed(symbol, instruments, "SYMBOLS: ")
         instrument = instruments[symbol]
         if instrument.quote != QUOTE_ASSET:
             raise Refused(
                 f"SYMBOLS: {symbol} is priced in {instrument.quote}; limits are in TRY, so only TRY pairs trade"
-            )
-        least = max(instrument.value_min, settings.min_order_notional_try)
-        bought = settings.entry_budget_try * (money.ONE - settings.fee_bps_taker * money.BPS)
-        if bought < least:
-            raise Refused(
-                f"ENTRY_BUDGET_TRY: {money.plain(settings.entry_budget_try)} less the fee is below the minimum "
-                f"of {money.plain(least)} for {symbol}, so what it buys could never be sold; raise it"
-            )
-        per_order = settings.max_notional_per_order_try
-        if per_order and per_order < least:
-            raise Refused(
-                f"MAX_NOTIONAL_PER_ORDER_TRY: {money.plain(per_order)} is below the minimum of "
-                f"{money.plain(least)} for {symbol}; raise it, or set 0 for no limit"
             )

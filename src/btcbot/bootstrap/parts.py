@@ -85,7 +85,7 @@ def parts_of(
     universe = _universe(profile, settings, symbols, sockets, tuner, quote_asset)
     if isinstance(universe, SelectingUniverse):
         watchers.append(universe)
-    budget = budget_of(settings, store, quote_asset)
+    budget = budget_of(settings, store, metrics, quote_asset)
     oversight = oversight_of(
         settings,
         store,
@@ -96,7 +96,7 @@ def parts_of(
         has_feed=sockets.feed is not None,
         quote_asset=quote_asset,
     )
-    agent = agent_service(settings, sockets.agent, store, clock, log, gatekeeper.states)
+    agent = agent_service(settings, sockets.agent, store, clock, metrics, log, gatekeeper.states)
     if agent is not None:
         shapers.append(agent)
         watchers.append(agent)

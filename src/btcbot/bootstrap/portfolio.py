@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from btcbot.decisions.allocation import Allocation
 from btcbot.decisions.allotment import AllocationRules, UsageMode
 from btcbot.domain import money
 from btcbot.domain.instrument import Instrument
-from btcbot.domain.money import plain
 from btcbot.errors import Refused
 from btcbot.ports import StateStore
 from btcbot.strategies.parameters import Value
@@ -58,38 +56,17 @@ def portfolio_defaults(settings: Settings) -> Mapping[str, Value]:
         "cash_target": settings.try_cash_target,
         "position_value_max": settings.max_position_try_per_symbol,
         "tilt": settings.reversion_tilt,
+        "position_share_max": settings.risk_max_position_pct,
         "reversion_window": settings.reversion_window,
         "reversion_entry_z": settings.reversion_entry_z,
     }
 
 
 def demand_room_for_orders(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
-    """Raise Refused for a cap within which no order of some symbol fits, its fee included, and for a target that the
-    risk budget never lets be reached."""
-    weights = settings.portfolio_targets.weights
-    largest = max(weights, key=lambda symbol: weights[symbol], default=None)
-    if largest is not None and weights[largest] * 100 > settings.risk_max_position_pct:
-        raise Refused(
-            f"RISK_MAX_POSITION_PCT: {plain(settings.risk_max_position_pct)} is below the "
-            f"{plain(weights[largest] * 100)} percent that PORTFOLIO_TARGETS gives to {largest}, so they would never "
-            "be reached; raise the one or lower the other"
-        )
-    beside = money.ONE + max(settings.allocation_fee_buffer_bps, settings.fee_bps_taker) * money.BPS
-    without_fee: Mapping[str, Decimal] = {
-        "MAX_INTENT_NOTIONAL_TRY": settings.max_intent_notional_try,
-        "NOTIONAL_CAP_TRY_PER_CYCLE": settings.notional_cap_try_per_cycle,
-    }
-    with_fee = {"MAX_POSITION_TRY_PER_SYMBOL": settings.max_position_try_per_symbol}
-    if settings.investable_usage_mode == UsageMode.CAP:
-        with_fee["MAX_TRY_PER_CYCLE"] = settings.max_try_per_cycle
-    for symbol in settings.symbols:
-        if symbol not in instruments:
-            continue
-        least = max(instruments[symbol].value_min, settings.min_order_notional_try)
-        needed = {**dict.fromkeys(without_fee, least), **dict.fromkeys(with_fee, least * beside)}
-        for name, cap in {**without_fee, **with_fee}.items():
-            if cap < needed[name]:
-                raise Refused(
-                    f"{name}: {plain(cap)} is below {plain(needed[name])}, the least that an order of {symbol} needs; "
-                    "raise it"
-                )
+    """Raise Refused for the first limit of a profile that allots sizes within which no order of some symbol fits,
+    whatever its strategy; see `bootstrap.room`."""
+    from btcbot.bootstrap.room import room_problems
+    from btcbot.profiles import STAGE4
+
+    for problem in room_problems(settings, instruments, STAGE4, {}):
+        raise Refused(problem)

@@ -19,7 +19,7 @@ from btcbot.domain.ledger import Account, Entry, EntryKind, Posting
 from btcbot.domain.orders import OPEN, REOPENABLE
 from btcbot.errors import Refused
 from btcbot.ports import Clock, Log, StateStore
-from btcbot.services import values
+from btcbot.services import named_values, values
 from btcbot.services.self_check import Check
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class NonceMark:
         self._store = store
 
     def load(self) -> int:
-        return int(self._store.value(values.NONCE_MARK_MS) or 0)
+        return named_values.whole_number(self._store, values.NONCE_MARK_MS) or 0
 
     def save(self, mark_ms: int) -> None:
         with self._store.transaction() as tx:

@@ -20,6 +20,7 @@ from btcbot.decisions.parity import Decided, Decision
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.orders import Order
+from btcbot.domain.reasons import reasons_in
 from btcbot.errors import Refused
 from btcbot.ports import StateStore
 
@@ -72,7 +73,7 @@ def _of_backtest(folder: Path) -> Sequence[Decided]:
         Decided(
             number=_whole(row["number"], folder),
             outcome=row["outcome"],
-            reasons=tuple(parity.reason_code(one) for one in row["reasons"].split("; ") if one),
+            reasons=tuple(parity.reason_code(one) for one in reasons_in(row["reasons"])),
             decisions=tuple(made[row["cycle_id"]]),
         )
         for row in _rows(folder / "cycles.csv", "number", "cycle_id", "outcome", "reasons")

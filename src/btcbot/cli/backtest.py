@@ -108,14 +108,16 @@ def command(
     from btcbot.adapters.replay.load import load_bars
     from btcbot.adapters.strategy_plugins import find
     from btcbot.backtest.export import refuse_unusable, write_all
-    from btcbot.backtest.plan import BacktestPlan, settings_for
+    from btcbot.backtest.plan import BacktestPlan, instruments_of, settings_for, symbols_of
     from btcbot.backtest.table import show, summary
     from btcbot.backtest.tape import bars_of_tape, load_tape
-    from btcbot.bootstrap.meaning import make_strategy
+    from btcbot.bootstrap.meaning import make_strategy, own_parameters
+    from btcbot.bootstrap.room import demand_room
 
     if out is not None and not names:
         refuse_unusable(out, force=force)
-    wanted = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()] if symbols else None
+    named = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()] if symbols else None
+    wanted = symbols_of(named, settings_given, env_file)
     tape = None
     if table == "quotes":
         tape = load_tape(data, wanted, start, end, round(cycle_seconds * 1_000))
@@ -126,6 +128,7 @@ def command(
 
     def plan_of(name: str, given: Mapping[str, str]) -> BacktestPlan:
         decides = make_strategy(name, given, settings)
+        demand_room(settings, instruments_of(bars), profile, own_parameters(name, decides))
         return BacktestPlan(
             bars=bars,
             strategy=decides,

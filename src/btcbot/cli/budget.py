@@ -69,20 +69,21 @@ def status(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
 
 def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
     """Everything that `budget status` tells."""
-    from decimal import Decimal
-
     import msgspec
 
     from btcbot.decisions import results as folding
-    from btcbot.services import budget_record, values
+    from btcbot.services import budget_record, named_values, values
+    from btcbot.services.day_loss import day_loss
     from btcbot.services.days import day
 
     found, today = budget_record.measure(store), day(now_ms)
     results = folding.on_day(found.results, today)
-    began, start = store.value(values.PNL_DAY), store.value(values.PNL_DAY_START)
+    began = named_values.calendar_day(store, values.PNL_DAY)
+    start = named_values.amount(store, values.PNL_DAY_START)
     is_known = not found.unmarked
-    daily = found.profit - Decimal(start) if is_known and began == today and start is not None else None
+    daily = found.profit - start if is_known and began == today and start is not None else None
     in_force = budget_record.read_in_force(store)
+    of_day = day_loss(store, daily, is_known=is_known)
     return {
         "results": {
             "equity": found.equity,
@@ -98,6 +99,7 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
             "positions": found.worth,
             "unmarked": found.unmarked,
         },
+        "daily_loss": None if of_day is None else msgspec.structs.asdict(of_day),
         "limits": None if in_force is None else msgspec.structs.asdict(in_force.limits),
         "in_force": None
         if in_force is None
@@ -127,6 +129,8 @@ def _show(told: dict[str, Any]) -> None:
     names = ("equity", "profit", "daily", "peak", "drawdown", "drawdown_pct", "fees_today")
     facts += [(name.replace("_", " "), output.amount(results[name])) for name in names]
     facts.append(("loss streak", str(results["loss_streak"])))
+    if told["daily_loss"] is not None:
+        facts.append(("buys today", _buys_today(told["daily_loss"])))
     if results["unmarked"]:
         facts.append(("without a price", ", ".join(results["unmarked"])))
     output.facts(facts)
@@ -148,6 +152,19 @@ def _show(told: dict[str, Any]) -> None:
         ],
         numbers=("peak before", "peak after", "drawdown"),
     )
+
+
+def _buys_today(found: dict[str, Any]) -> str:
+    """What the loss of the day leaves of buys, whatever else is in force."""
+    limit = f"{output.amount(found['limit'])} (MAX_DAILY_LOSS_TRY)"
+    if found["refuses_buys"] is None:
+        return f"no cycle has begun the day; refused from a loss of {limit}"
+    if found["lost"] is None:
+        return f"REFUSED while today's loss is unknown; at most {limit}"
+    lost = f"{output.amount(found['lost'])} lost, at most {limit}"
+    if not found["refuses_buys"]:
+        return f"not refused by this limit: {lost}"
+    return f"REFUSED: {lost}; until midnight in Istanbul, or until less is lost"
 
 
 def _exact(value: Decimal | int) -> Decimal:

@@ -59,12 +59,12 @@ class Evidence:
 
     def begin(self, database: Path) -> None:
         """What is in the database already is of other runs."""
-        from btcbot.services import values
+        from btcbot.services import named_values, values
 
         self._from_number = 1
         if os.path.lexists(database):
             with reading.open_book(Where(database, None)) as store:
-                self._from_number = int(store.value(values.CYCLE_NUMBER) or 0) + 1
+                self._from_number = (named_values.whole_number(store, values.CYCLE_NUMBER) or 0) + 1
 
     def gather(self, database: Path) -> None:
         """Read what the cycles since `begin` left; nothing where none ran."""

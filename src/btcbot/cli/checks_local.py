@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btcbot.cli import reading
+from btcbot.cli import checks_stance, reading
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding
 from btcbot.cli.checks_slo import slo
 from btcbot.cli.options import Where
@@ -74,13 +74,27 @@ def database_of(where: Where, database: Path, loaded: LoadedSettings | None) -> 
                 yield Finding(PASS, "database", "books", f"{counted} proved")
             note = store.library_note()
             yield Finding(WARN if "bug" in note else PASS, "database", "library", note)
+            yield from named(store)
             yield from books(store, reading.now_ms())
+            yield checks_stance.freeze(store)
+            yield checks_stance.degrade_of_a_doctor(store)
             if loaded is not None:
                 yield purpose(store, loaded.settings)
                 yield from gates(store, loaded, database)
+                yield from checks_stance.budget(store, loaded.settings, reading.now_ms())
                 yield from slo(store, loaded.settings)
     except BtcbotError as error:
         yield Finding(FAIL, "database", "opens", " ".join(str(error).split()))
+
+
+def named(store: SqliteStore) -> Iterator[Finding]:
+    """The values without which no cycle runs."""
+    from btcbot.services import named_values
+
+    problems = named_values.unreadable(store)
+    yield from (Finding(FAIL, "database", "values", problem) for problem in problems)
+    if not problems:
+        yield Finding(PASS, "database", "values", "all can be read")
 
 
 def purpose(store: SqliteStore, settings: Settings) -> Finding:
@@ -133,7 +147,7 @@ def gates(store: SqliteStore, loaded: LoadedSettings, database: Path) -> Iterato
     elif state is TradingState.FROZEN:
         yield Finding(FAIL, "gates", "trading state", f"{state}: {then(reason, 'btcbot ledger explain')}")
     else:
-        yield Finding(PASS, "gates", "trading state", " - ".join(filter(None, (state.value, reason))))
+        yield from checks_stance.state(store)
     doubted = store.orders(tuple(IN_DOUBT))
     if doubted and not running:
         message = f"{len(doubted)} wait for proof; run the bot, which finds it, or «btcbot orders resolve»"

@@ -1,4 +1,9 @@
-"""Checks of what the last cycles came to: refusals, fills, time, drawdown."""
+"""Checks of what the last cycles came to: refusals, fills, time; and how far the profit has fallen.
+
+Drawdown is the one that the risk budget and the report have: profit below its highest, in which deposits and
+withdrawals do not count. Where an overseen run measures, it is that run's own, with its resets; elsewhere it is made of
+the cycles on record in the same way.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,25 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from btcbot.cli import output
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding
 
 if TYPE_CHECKING:
     from btcbot.config.groups.base import Group
     from btcbot.config.groups.slo import SloSettings
+    from btcbot.decisions.results import Results
     from btcbot.domain.cycles import CycleReport
     from btcbot.domain.orders import Order
     from btcbot.ports import StateStore
 
 #: Rates are told and compared with so many decimals.
 PLACES: Final = 4
+PERCENT: Final = Decimal("0.01")
+MONEY_PLACES: Final = 2
+#: The newest cycles over which a run that nobody oversees is judged: 28 hours at one in ten seconds.
+CYCLES_MAX: Final = 10_000
+_FIRST_OVERSEEN: Final = "the first cycle of stage4-run or stage7-run"
+_STOP: Final = "«btcbot kill on» stops new orders"
 #: One cycle in so many may take longer.
 ONE_IN: Final = 20
 
@@ -36,6 +49,7 @@ def slo(store: StateStore, settings: Group) -> Iterator[Finding]:
     ids = {cycle.cycle_id for cycle in cycles}
     orders = [one for one in store.recent_orders(_ORDERS_MAX) if one.cycle_id in ids]
     yield from judged(cycles, orders, limits)
+    yield drawdown(store, limits)
 
 
 #: Newest orders among which those of the last cycles are looked for.
@@ -46,7 +60,6 @@ def judged(cycles: Sequence[CycleReport], orders: Sequence[Order], limits: SloSe
     """`cycles` newest first, `orders` those that they made."""
     yield from _rates(orders, limits)
     yield _latency(cycles, limits)
-    yield _drawdown(cycles, limits)
 
 
 def _rates(orders: Sequence[Order], limits: SloSettings) -> Iterator[Finding]:
@@ -98,22 +111,59 @@ def _latency(cycles: Sequence[CycleReport], limits: SloSettings) -> Finding:
     )
 
 
-def _drawdown(cycles: Sequence[CycleReport], limits: SloSettings) -> Finding:
+def drawdown(store: StateStore, limits: SloSettings) -> Finding:
+    """How far the profit lies below its highest now, as a share of what the account was worth then."""
+    from btcbot.services import budget_record
+    from btcbot.services.snapshots import read_results
+
+    if read_results(store).peak_equity is None:
+        return _of_the_cycles(store, limits)
+    found = budget_record.measure(store)
+    if found.drawdown is None:
+        held = ", ".join(found.unmarked)
+        return Finding(WARN, "slo", "drawdown", f"cannot be told: {held} has never shown a price; a cycle asks for it")
+    resets = budget_record.read_resets(store, 1)
+    since = f"the «btcbot budget reset» of {output.moment(resets[-1][0].at_ms)}" if resets else _FIRST_OVERSEEN
+    return _fallen(found.results, found.profit, f"since {since}", f"«btcbot budget status» tells more; {_STOP}", limits)
+
+
+def _of_the_cycles(store: StateStore, limits: SloSettings) -> Finding:
+    """Of a run that nobody oversees: over its cycles on record that knew their equity, from the last time on that coins
+    were handed to it or taken back, which is no result either."""
+    from btcbot.decisions.results import Results, with_profit
+    from btcbot.domain.ledger import EntryKind
+
+    handed = max((one.at_ms for one in store.entries() if one.kind is EntryKind.ADOPTION), default=0)
+    cycles = [
+        one for one in store.cycles(CYCLES_MAX)[::-1] if one.equity_try is not None and one.started_at_ms > handed
+    ]
+    if not cycles:
+        return Finding(PASS, "slo", "drawdown", "no cycle has told yet what the account is worth")
+    results = Results(peak=_profit(cycles[0]))
+    for cycle in cycles:
+        assert cycle.equity_try is not None, "only these were chosen"
+        results = with_profit(results, _profit(cycle), cycle.equity_try)
+    since = f"since {output.moment(cycles[0].started_at_ms)} ({len(cycles)} cycles)"
+    return _fallen(results, _profit(cycles[-1]), since, f"see «btcbot report»; {_STOP}", limits)
+
+
+def _profit(cycle: CycleReport) -> Decimal:
+    return cycle.realized_pnl_try + cycle.unrealized_pnl_try
+
+
+def _fallen(results: Results, profit: Decimal, since: str, mend: str, limits: SloSettings) -> Finding:
+    from btcbot.decisions import results as folding
     from btcbot.domain import money
 
-    equities = [cycle.equity_try for cycle in reversed(cycles) if cycle.equity_try is not None]
-    highest, deepest = money.ZERO, money.ZERO
-    for equity in equities:
-        highest = max(highest, equity)
-        if highest > 0:
-            deepest = max(deepest, money.divide_half_even(highest - equity, highest, PLACES))
+    share = money.round_half_up(folding.drawdown_pct(results, profit) * PERCENT, PLACES)
+    lost = money.round_half_up(folding.drawdown(results, profit), MONEY_PLACES)
     return _upper(
         "drawdown",
-        deepest,
+        share,
         limits.doctor_slo_max_drawdown_ratio_warn,
         limits.doctor_slo_max_drawdown_ratio_fail,
-        f"{money.plain(deepest)} of the highest equity was lost in {len(equities)} cycles",
-        "see «btcbot report»; «btcbot kill on» stops new orders",
+        f"the profit is {money.plain(lost)} TRY below its highest {since}, {money.plain(share)} of the account",
+        mend,
     )
 
 

@@ -213,13 +213,13 @@ def key(where: Where, database: Path, settings: Settings, inside: Exchange | Non
 
 def _nonce_mark(where: Where, database: Path) -> int:
     """The last stamp that the bot may have signed with this key: ours must be above it."""
-    from btcbot.services import values
+    from btcbot.services import named_values, values
 
     if not os.path.lexists(database):
         return 0
     try:
         with reading.open_book(where) as store:
-            return int(store.value(values.NONCE_MARK_MS) or 0)
+            return named_values.whole_number(store, values.NONCE_MARK_MS) or 0
     except BtcbotError:
         return 0  # told under «database» already
 

@@ -269,14 +269,13 @@ def gather(store: StateStore, exchange: Exchange) -> Evidence:
     from btcbot.decisions import booking
     from btcbot.domain import money
     from btcbot.domain.ledger import Account
-    from btcbot.services import values
+    from btcbot.services import named_values, values
     from btcbot.services.accounting import TRADES_LOOKBACK_MS, TRANSFERS_LOOKBACK_MS
 
-    opening = store.value(values.OPENING_AT_MS)
-    if opening is None:
+    opening_ms = named_values.whole_number(store, values.OPENING_AT_MS)
+    if opening_ms is None:
         return Evidence(0, (), (), {})  # books that never saw an account: any key begins them
-    opening_ms = int(opening)
-    cursor_ms = int(store.value(values.TRADES_CURSOR_MS) or opening_ms)
+    cursor_ms = named_values.whole_number(store, values.TRADES_CURSOR_MS) or opening_ms
     fills = store.fills(limit=FILLS_COMPARED)
     account = exchange.balances()
     trades = exchange.trades(max(opening_ms, min([cursor_ms - TRADES_LOOKBACK_MS, *(fill.at_ms for fill in fills)])))

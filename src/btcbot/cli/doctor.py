@@ -31,8 +31,8 @@ EXIT_OF: Final = {PASS: 0, WARN: 1, FAIL: 2}
 def command(dataset: Path | None, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """Check settings, gates, files, database, books, last cycles, venue and key; say how to mend what is wrong.
 
-    Each line names its category: settings, paths, ops, database, books, gates, slo, venue, universe, exchange_rules,
-    feed, key, backtest_readiness. «slo» judges the last cycles by the settings DOCTOR_SLO_….
+    Each line names its category: settings, paths, ops, database, books, freeze, degrade, gates, budget, slo, venue,
+    universe, exchange_rules, feed, key, backtest_readiness. «slo» judges the last cycles by the settings DOCTOR_SLO_….
 
     Exit status: 0 all well, 1 something to think about, 2 something that keeps a live run from working.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,9 @@ def command(context: click.Context) -> None:
 @command.command(short_help="Tell whether orders are frozen, and by which.")
 @options.report
 def status(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
-    """Tell whether orders are frozen, by which orders, and which ones are being watched. Reads the database only.
+    """Tell whether orders are frozen, by which orders, and which ones are being watched or were acknowledged.
+
+    Reads the database only.
 
     \b
     Example:  btcbot freeze status --json
@@ -44,7 +47,7 @@ def status(db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
 
 
 def tell(where: Where, *, as_json: bool) -> None:
-    """Print whether orders are frozen, by which, and which ones are being watched."""
+    """Print whether orders are frozen, by which, and which ones are being watched or were acknowledged."""
     with reading.open_book(where) as store:
         told = collect(store, reading.now_ms())
     if as_json:
@@ -60,6 +63,7 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
     record = read_freeze(store)
     frozen = () if record is None else record.orders
     keys = {order.key for order in frozen}
+    acknowledged = read_acknowledged(store)
     return {
         "active": record is not None,
         "reason": record.reason if record is not None else "",
@@ -68,11 +72,16 @@ def collect(store: SqliteStore, now_ms: int) -> dict[str, Any]:
         "cycle_id": record.cycle_id or None if record is not None else None,
         "orders": frozen,
         "watched": [
-            {"order": one.order, "cycles": one.cycles, "first_ms": one.first_ms}
+            {
+                "order": one.order,
+                "cycles": one.cycles,
+                "first_ms": one.first_ms,
+                "acknowledged": one.order.key in acknowledged,
+            }
             for one in read_watched(store).values()
             if one.order.key not in keys
         ],
-        "acknowledged": read_acknowledged(store),
+        "acknowledged": acknowledged,
     }
 
 
@@ -84,16 +93,30 @@ def _show(told: dict[str, Any]) -> None:
             ("acknowledged", f"{len(told['acknowledged'])} order(s) that do not freeze again"),
         ]
     )
-    _table("orders that froze", [(one, output.NOTHING) for one in told["orders"]])
-    _table("unexplained orders that are being watched", [(one["order"], one["cycles"]) for one in told["watched"]])
+    acknowledged = set(told["acknowledged"])
+    rows = [(one, output.NOTHING) for one in told["orders"]]
+    _table("orders that froze", rows, acknowledged)
+    rows = [(one["order"], one["cycles"]) for one in told["watched"]]
+    _table("unexplained orders that are shown, and watched until they are acknowledged", rows, acknowledged)
     if told["active"]:
         output.line("Look at each of them on the venue's page, then «btcbot freeze clear --yes».")
 
 
-def _table(title: str, rows: list[tuple[Unexplained, object]]) -> None:
-    columns = ("what", "symbol", "order", "cycles in a row")
+def _table(title: str, rows: Sequence[tuple[Unexplained, object]], acknowledged: Collection[str] = ()) -> None:
     output.table(
-        title, columns, [(one.kind.value, one.symbol, one.detail, cycles) for one, cycles in rows], numbers=columns[3:]
+        title,
+        ("what", "symbol", "order", "cycles in a row", "acknowledged"),
+        [
+            (
+                one.kind.value,
+                one.symbol,
+                one.detail,
+                cycles,
+                "yes, never freezes again" if one.key in acknowledged else "no",
+            )
+            for one, cycles in rows
+        ],
+        numbers=("cycles in a row",),
     )
 
 

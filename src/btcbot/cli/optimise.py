@@ -119,11 +119,13 @@ def command(
     from btcbot.adapters.stop import StopFlag
     from btcbot.backtest.optimise.report import refuse_unusable, summary, write_all
     from btcbot.backtest.optimise.request import Request, demand_objective, prepare, run
+    from btcbot.backtest.plan import symbols_of
 
     demand_objective(objective)
     if out is not None:
         refuse_unusable(out, force=force)
-    wanted = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()] if symbols else []
+    named = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()] if symbols else None
+    wanted = list(symbols_of(named, settings, env_file) or ())
     prepared = prepare(
         Request(
             data=data,

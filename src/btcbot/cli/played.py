@@ -48,7 +48,9 @@ def pairs_of(option: str, given: Sequence[str]) -> dict[str, str]:
 
 
 _OPTIONS: Final = (
-    click.option("--symbols", metavar="A,B", help="Only these pairs."),
+    click.option(
+        "--symbols", metavar="A,B", help="Only these pairs; without it SYMBOLS of the settings given, else all."
+    ),
     click.option("--start", type=Moment(), metavar="DAY", help="First day or moment, in UTC."),
     click.option("--end", type=Moment(), metavar="DAY", help="Day or moment before which it ends."),
     click.option("--cash", type=Amount(), default="100000", show_default=True, help="What the account begins with."),

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from btcbot.cli import checks, checks_local, checks_venue, options, output, reading
+from btcbot.cli import checks, checks_local, checks_stance, checks_venue, options, output, reading
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding
 from btcbot.cli.options import Where
 from btcbot.errors import BtcbotError, ConfigurationError, Refused
 
 if TYPE_CHECKING:
-    from btcbot.adapters.store.sqlite import SqliteStore
     from btcbot.config.loading import LoadedSettings
     from btcbot.config.settings import Settings
     from btcbot.ports import Exchange
@@ -36,7 +35,7 @@ MENDS: Final[Mapping[str, str]] = {
     "kill_file": "«btcbot kill off»",
     "halted": "«btcbot resume --reason …», after looking at «btcbot status»",
     "frozen_by_suspense": "«btcbot ledger explain»",
-    "frozen_by_unexplained_orders": "«btcbot freeze status», then «btcbot freeze clear --yes»",
+    "frozen_by_unexplained_orders": checks_stance.UNFREEZE,
     "live_trading_not_set": "set LIVE_TRADING=true",
     "acknowledgement_missing": "set LIVE_TRADING_ACK=I_UNDERSTAND",
     "database_not_live": "name a STATE_DB_PATH of its own for live trading",
@@ -50,7 +49,6 @@ _OF_REAL_ORDERS: Final = frozenset(
 )
 #: The freeze has a line of its own, with what froze.
 _TOLD_BY_THE_FREEZE: Final = frozenset({"frozen_by_unexplained_orders"})
-_SHOWN_OF_A_FREEZE: Final = 2
 #: Gates that the first run of a new database opens itself.
 _OF_THE_FIRST_RUN: Final = frozenset({"database_not_live", "database_of_another_key"})
 
@@ -67,8 +65,9 @@ _OF_THE_FIRST_RUN: Final = frozenset({"database_not_live", "database_of_another_
 def command(profile: str, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """Check whether a run may start now.
 
-    Every demand has a line: settings, database, lock, gates, freeze, degrade level, key, caps, exporter, clock and
-    disk. Nothing is changed and nothing stays behind. Exit status: 0 it may, 2 it may not.
+    Every demand has a line: settings, database, lock, gates, freeze, degrade level, risk budget, key, caps, exporter,
+    clock and disk. A run that may start and would not trade has a WARN, with what ends it; one that never would, unless
+    you decide, has a FAIL. Nothing is changed and nothing stays behind. Exit status: 0 it may, 2 it may not.
 
     \b
     Example:  btcbot preflight --env-file live.env
@@ -130,7 +129,7 @@ def _lock(database: Path, *, is_own: bool) -> Iterator[Finding]:
 
 
 def _database(where: Where, database: Path, loaded: LoadedSettings, profile: str) -> Iterator[Finding]:
-    """What the database says of itself: purpose, gates, freeze, degrade level."""
+    """What the database says of itself: purpose, gates, and what would keep a run from trading."""
     if not os.path.lexists(database):
         yield from _gates_without_a_database(loaded, database, profile)
         return
@@ -141,8 +140,11 @@ def _database(where: Where, database: Path, loaded: LoadedSettings, profile: str
             is_new = store.identity() is None
             states = reading.gates_now(loaded, store, database, None, running=False)
             yield from _gates(states, profile, passed_over=_OF_THE_FIRST_RUN if is_new else frozenset())
-            yield _freeze(store)
-            yield _degrade(store)
+            yield checks_stance.freeze(store)
+            yield checks_stance.degrade(store)
+            yield from checks_stance.state(store)
+            yield from checks_stance.budget(store, loaded.settings, reading.now_ms())
+            yield from checks_local.named(store)
     except BtcbotError as error:
         yield Finding(FAIL, "database", "opens", " ".join(str(error).split()))
 
@@ -176,37 +178,6 @@ def _gates_without_a_database(loaded: LoadedSettings, database: Path, profile: s
         "acknowledgement_missing": settings.live_trading_ack == ACKNOWLEDGEMENT,
     }
     yield from _gates(states, profile, frozenset())
-
-
-def _freeze(store: SqliteStore) -> Finding:
-    from btcbot.services.freeze_record import read_freeze
-
-    frozen = read_freeze(store)
-    if frozen is None:
-        return Finding(PASS, "freeze", "orders", "none is unexplained")
-    shown = [f"{one.kind.value} {one.symbol}: {one.detail}" for one in frozen.orders[:_SHOWN_OF_A_FREEZE]]
-    if len(frozen.orders) > _SHOWN_OF_A_FREEZE:
-        shown.append(f"and {len(frozen.orders) - _SHOWN_OF_A_FREEZE} more")
-    why = f"{len(frozen.orders)} that nobody can explain ({'; '.join(shown)})"
-    return Finding(FAIL, "freeze", "orders", f"{why}; {MENDS['frozen_by_unexplained_orders']}")
-
-
-def _degrade(store: SqliteStore) -> Finding:
-    """The level that anomalies or an override came to. What a freeze adds to it is the freeze's, which is told above
-    and which no `degrade clear` lifts."""
-    import msgspec
-
-    from btcbot.decisions.degrade import level_in_force, why_in_force
-    from btcbot.services.degrade_record import read_degrade
-
-    now_ms = reading.now_ms()
-    machine = msgspec.structs.replace(read_degrade(store, now_ms).machine, is_frozen=False)
-    level = level_in_force(machine, now_ms)
-    if level:
-        why = why_in_force(machine, now_ms)
-        mend = "see «btcbot degrade status»; wait, or «btcbot degrade clear --reason …»"
-        return Finding(FAIL, "degrade", "level", "; ".join(filter(None, (str(level), why, mend))))
-    return Finding(PASS, "degrade", "level", "0: nothing is narrowed by anomalies")
 
 
 def _caps(settings: Settings, profile: str) -> Iterator[Finding]:

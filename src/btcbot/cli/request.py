@@ -142,12 +142,7 @@ def _take_back(store: SqliteStore, request: Request) -> Answer | None:
 
 
 def _answer_to(store: SqliteStore, request: Request) -> Answer | None:
-    import msgspec
+    from btcbot.services.operator import read_answer
 
-    from btcbot.services.operator import ANSWER, Answer
-
-    text = store.value(ANSWER)
-    if not text:
-        return None
-    answer = msgspec.json.decode(text, type=Answer)
-    return answer if answer.request_id == request.request_id else None
+    answer = read_answer(store)
+    return answer if answer is not None and answer.request_id == request.request_id else None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from btcbot.config.loading import LoadedSettings
     from btcbot.config.settings import Settings
     from btcbot.loop import RunCycle
+    from btcbot.ports import Log
     from btcbot.profiles import Profile
 
 #: A loop that thinks less than once a day is a typing error.
@@ -101,6 +102,7 @@ def run_profile(
     from btcbot.adapters.stop import StopFlag
     from btcbot.bootstrap import paper
     from btcbot.bootstrap.agents import agent_key, asks_an_agent
+    from btcbot.bootstrap.room import tradable_now
     from btcbot.config.loading import load_settings
     from btcbot.loop import LoopOptions, run_with_optional_loop
 
@@ -137,9 +139,10 @@ def run_profile(
         bot = build(settings, stop=stop, metrics=metrics, log=log, profile=profile, with_feed=loop, with_journal=loop)
         try:
             _demand_not_halted(bot)
-            bootstrap.tradable_now(bot.exchange, settings, log, profile)
+            tradable_now(bot.exchange, settings, log, profile)
             click.echo(_banner(bot, settings, profile.name), err=True)
             _tell_what_is_held_besides(bot, settings, profile.name)
+            _tell_that_nothing_can_be_bought(bot, settings, profile, log)
             status = run_with_optional_loop(
                 bot.run_cycle if around is None else around(bot, bot.run_cycle),
                 LoopOptions(
@@ -195,10 +198,13 @@ def _demand_cycle_length(settings: Settings, cycle_seconds: float, jitter_second
 
 def _tell_what_has_no_effect(loaded: LoadedSettings, profile: Profile) -> None:
     """A limit that somebody set and that nothing reads protects nothing: that has to be seen."""
+    from btcbot.bootstrap.meaning import parameters_in_force
     from btcbot.config.settings import OVERSEEN_ONLY
     from btcbot.config.sources import DEFAULT
 
     idle = [name for name in sorted(OVERSEEN_ONLY) if loaded.origins[name] != DEFAULT]
+    if "RISK_MAX_POSITION_PCT" in idle and "position_share_max" in parameters_in_force(profile, loaded.settings):
+        idle.remove("RISK_MAX_POSITION_PCT")  # a portfolio that leans against moves reads it in every profile
     if idle:
         click.echo(
             f"btcbot {profile.name}: no effect here: {', '.join(idle)}; only stage4-run and stage7-run read "
@@ -216,6 +222,31 @@ def _tell_what_is_held_besides(bot: Bot, settings: Settings, name: str) -> None:
                 f"there, or sell it by hand and «btcbot position release {symbol} …»",
                 err=True,
             )
+
+
+def _tell_that_nothing_can_be_bought(bot: Bot, settings: Settings, profile: Profile, log: Log) -> None:
+    """Cycles over too little cash complete, with nothing to say of it: that has to be said once, at the start."""
+    from btcbot.bootstrap.meaning import PAPER, QUOTE_ASSET, parameters_in_force
+    from btcbot.bootstrap.room import cash_problem
+    from btcbot.domain.orders import OPEN
+    from btcbot.errors import VenueUnavailable
+
+    if any(position.quantity for position in bot.store.positions().values()) or bot.store.orders(tuple(OPEN)):
+        return  # what is sold, or cancelled, is cash again
+    try:
+        cash = bot.exchange.balances().total(QUOTE_ASSET)
+        instruments = bot.exchange.instruments()
+    except VenueUnavailable:
+        return  # the first cycle tells what ails it
+    why = cash_problem(settings, instruments, profile, parameters_in_force(profile, settings), cash)
+    if why is None:
+        return
+    more = {
+        "dry_run": "raise DRY_RUN_TRY_BALANCE",
+        PAPER: "raise DRY_RUN_TRY_BALANCE and begin another STATE_DB_PATH",
+    }.get(bot.mode, "pay in more TRY")
+    log.warning("nothing_can_be_bought", why=f"{why} {more}")
+    click.echo(f"btcbot {profile.name}: nothing can be bought: {why} {more}", err=True)
 
 
 def _demand_alone(settings: Settings) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 PAPER: Final = "paper"
+#: A pair is watched while it has an open order; one of these may have closed since.
+_ORDERS_SEARCHED: Final = 1_000
 #: The gates that hold on paper too.
 BRAKES: Final = frozenset(
     {"safe_mode", "kill_switch", "kill_file", "halted", "frozen_by_suspense", "frozen_by_unexplained_orders"}
@@ -82,6 +84,8 @@ def collect(where: Where, store: SqliteStore) -> dict[str, Any]:
             if position.quantity
         },
         "discrepancies": store.discrepancies(),
+        "unexplained_orders": _unexplained_orders(store),
+        "universe": _universe(store, last),
         "suspense": {asset: -amount for asset, amount in store.account_balances(Account.SUSPENSE).items() if amount},
         "pnl_try": _pnl(store, last),
         "last_cycle": _cycle(last),
@@ -105,6 +109,41 @@ def collect(where: Where, store: SqliteStore) -> dict[str, Any]:
     }
 
 
+def _unexplained_orders(store: SqliteStore) -> list[dict[str, Any]]:
+    """The orders by which new ones are frozen."""
+    import msgspec
+
+    from btcbot.services.freeze_record import read_freeze
+
+    frozen = read_freeze(store)
+    return [] if frozen is None else [msgspec.structs.asdict(order) for order in frozen.orders]
+
+
+def _universe(store: SqliteStore, last: CycleReport | None) -> dict[str, Any] | None:
+    """The pairs that may be bought, where the last cycle went by a choice; None where it traded those of the settings.
+
+    A choice of earlier days lies there still when the settings want none any more: then the last cycle looked at pairs
+    that are neither chosen nor held, and had no order.
+    """
+    from btcbot.profiles import PROFILES, UniverseKind
+    from btcbot.services.universe_record import chosen_now
+
+    profile = PROFILES.get(last.profile) if last is not None else None
+    chosen = chosen_now(store)
+    if last is None or profile is None or chosen is None or profile.universe is UniverseKind.CONFIGURED:
+        return None
+    of_orders = {order.symbol for order in store.recent_orders(_ORDERS_SEARCHED)}
+    if last.quotes.keys() - {*chosen.symbols, *store.positions(), *of_orders}:
+        return None
+    return {
+        "symbols": chosen.symbols,
+        "is_fallback": chosen.is_fallback,
+        "since_ms": chosen.since_ms,
+        "looked_at_ms": chosen.looked_at_ms,
+        "frozen": chosen.frozen,
+    }
+
+
 def _gates(
     where: Where, store: SqliteStore, database: Path, last: CycleReport | None, *, running: bool
 ) -> tuple[dict[str, bool], tuple[str, ...]]:
@@ -120,19 +159,17 @@ def _gates(
 
 def _pnl(store: SqliteStore, last: CycleReport | None) -> dict[str, Any]:
     """Realised now; unrealised and equity as of the last cycle, which knew prices; `day` is since its midnight."""
-    from decimal import Decimal
-
     from btcbot.domain import money
-    from btcbot.services import values
+    from btcbot.services import named_values, values
 
     realized = money.total(position.realized_pnl for position in store.positions().values())
     unrealized = last.unrealized_pnl_try if last is not None else money.ZERO
-    start = store.value(values.PNL_DAY_START)
+    start = named_values.amount(store, values.PNL_DAY_START)
     return {
         "realized": realized,
         "unrealized": unrealized,
-        "day": realized + unrealized - Decimal(start) if start is not None else money.ZERO,
-        "day_of": store.value(values.PNL_DAY),
+        "day": realized + unrealized - start if start is not None else money.ZERO,
+        "day_of": named_values.calendar_day(store, values.PNL_DAY),
         "equity": last.equity_try if last is not None else None,
     }
 
@@ -176,10 +213,8 @@ def _show(report: dict[str, Any]) -> None:
             ("fills", report["fills"]),
             ("orders in doubt", report["orders_in_doubt"]),
             ("in suspense", _amounts(report["suspense"])),
-            (
-                "unexplained",
-                ", ".join(f"{output.amount(d.amount)} {d.asset}" for d in report["discrepancies"]) or "none",
-            ),
+            ("unexplained", _unexplained_line(report)),
+            *([] if report["universe"] is None else [("pairs chosen", _universe_line(report["universe"]))]),
             ("database", f"{db['path']} ({db['mode'] or 'new'}, {db['orders']} orders, {db['entries']} entries)"),
         ]
     )
@@ -232,6 +267,30 @@ def _check_line(check: dict[str, Any] | None) -> str:
         return "not run yet"
     told = f"passed {output.duration(check['age_s'])} ago" if check["passed"] else "FAILED"
     return " - ".join([told, *check["problems"].values()])
+
+
+def _unexplained_line(report: dict[str, Any]) -> str:
+    """Amounts that are being watched, and orders that froze all others."""
+    told = [f"{output.amount(one.amount)} {one.asset}" for one in report["discrepancies"]]
+    orders = report["unexplained_orders"]
+    if orders:
+        shown = "; ".join(output.clean(f"{one['kind'].value} {one['symbol']}: {one['detail']}") for one in orders[:2])
+        more = f"; and {len(orders) - 2} more" if len(orders) > 2 else ""
+        counted = f"{len(orders)} order{'s' if len(orders) > 1 else ''}"
+        told.append(f"{counted}, so no new one leaves ({shown}{more}); see «btcbot freeze status»")
+    return ", ".join(told) or "none"
+
+
+def _universe_line(universe: dict[str, Any]) -> str:
+    symbols = ", ".join(universe["symbols"]) or "none, so nothing is bought"
+    told = [symbols if universe["since_ms"] is None else f"{symbols}, since {output.moment(universe['since_ms'])}"]
+    if universe["is_fallback"]:
+        told.append(
+            "nothing was worth choosing: these stand in" if universe["symbols"] else "nothing was worth choosing"
+        )
+    if universe["frozen"] is not None:
+        told.append(f"left as they were: {universe['frozen']}")
+    return "; ".join(told)
 
 
 def _amounts(amounts: dict[str, Any]) -> str:

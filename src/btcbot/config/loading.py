@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
+from btcbot.config import values
 from btcbot.config.description import description_of, range_of, shown_setting
 from btcbot.config.env_file import read_env_file
 from btcbot.config.groups.agent import agent_problems
@@ -45,7 +46,7 @@ from btcbot.config.sources import (
 from btcbot.config.values import FEED_HOST, GRAPH_HOST, VENUE_HOST
 from btcbot.errors import ConfigurationError
 
-__all__ = ["DEFAULT_ENV_FILE", "LoadedSettings", "SettingRow", "load_settings"]
+__all__ = ["DEFAULT_ENV_FILE", "LoadedSettings", "SettingRow", "load_settings", "symbols_given"]
 
 DEFAULT_ENV_FILE: Final = Path(".env.live")
 
@@ -113,6 +114,26 @@ def load_settings(
         origins={name: origins.get(name, DEFAULT) for name in SETTING_NAMES},
         env_file=env_file,
     )
+
+
+def symbols_given(env_file: Path | None, overrides: Mapping[str, str]) -> tuple[str, ...] | None:
+    """SYMBOLS as the command line or an env file says it, None where neither does: for whoever has to know the pairs
+    before the other settings can mean anything. Raises ConfigurationError for a value that cannot be read; every other
+    problem is left to `load_settings`."""
+    known = frozenset(SETTING_NAMES) | ALIASES.keys()
+    sources = [command_line_source(overrides, known, [])]
+    if env_file is not None:
+        content = read_env_file(env_file)
+        sources.append(env_file_source(str(env_file), content.values, content.line_of, known, []))
+    given = resolve(sources, []).get("SYMBOLS")
+    if given is None:
+        return None
+    try:
+        found = values.symbols(given.text)
+    except ValueError as error:
+        raise ConfigurationError(line_for("SYMBOLS", error, given.origin)) from None
+    assert isinstance(found, tuple), "a text is a list of pairs"
+    return found
 
 
 def _is_there(path: Path) -> bool:

@@ -133,6 +133,7 @@ def narrow(draft: Draft, answer: AgentAnswer, instruments: Mapping[str, Instrume
             cancels=draft.cancels,
             replaces=replaces,
             cut=draft.cut | {kept.intent_id for kept in intents if kept not in draft.intents},
+            reasons=draft.reasons,
         ),
         changes=tuple(changes),
     )
@@ -244,6 +245,12 @@ def after_failure(failure: AgentFailure, *, falls_back_to_rules: bool) -> AgentA
         rationale=f"{failure.kind.value}: {failure.detail}",
         code=ReasonCode.AGENT_FAILED,
     )
+
+
+def told_of_failure(failure: AgentFailure, *, falls_back_to_rules: bool) -> str:
+    """A failure as a reason of the cycle: without it a cycle whose buys were refused looks like a quiet one."""
+    then = "the rules alone decide" if falls_back_to_rules else "nothing is bought"
+    return f"{ReasonCode.AGENT_FAILED.value}: {failure.kind.value}: {_said(failure.detail)}; {then}"
 
 
 # -- an answer that counts for a while ---------------------------------------------------------------------------------

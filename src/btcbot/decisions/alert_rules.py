@@ -8,16 +8,30 @@ from __future__ import annotations
 
 from typing import Final
 
+from btcbot.decisions.cycle_cause import CycleCause
+from btcbot.domain.agent import FailureKind
 from btcbot.domain.alerts import AlertRule, Comparison, Measure, Series, Severity
 
 #: Label values of `btcbot_venue_requests_total` that are no answer to be used.
 REQUESTS_FAILED: Final = ("not_sent", "no_answer", "rate_limited", "3xx", "4xx", "5xx")
 #: Outcomes of sending an order after which it does not work at the venue as wished, or nobody knows.
 ORDERS_FAILED: Final = ("Refused", "InDoubt", "NotSent")
+#: Causes of cycles that came as far as they were allowed to.
+CYCLES_DONE: Final = (CycleCause.NONE.value, CycleCause.NARROWED.value)
+#: Results of `btcbot_agent_answers_total` that are no answer to be used.
+AGENT_FAILED: Final = tuple(kind.value for kind in FailureKind)
 
 
 def _gate(*names: str) -> Series:
     return Series("btcbot_gate_open", (("gate", names),))
+
+
+def _cycles(*causes: str) -> Series:
+    return Series("btcbot_cycles_total", (("cause", causes),))
+
+
+def _budget(*limits: str) -> Series:
+    return Series("btcbot_budget_limit_reached", (("limit", limits),))
 
 
 RULES: Final[tuple[AlertRule, ...]] = (
@@ -84,26 +98,38 @@ RULES: Final[tuple[AlertRule, ...]] = (
     AlertRule(
         name="stuck_cycles",
         trouble="cycles",
-        series=Series("btcbot_cycles_total", (("outcome", ("completed",)),)),
+        series=_cycles(*CYCLES_DONE),
         measure=Measure.DELTA,
         comparison=Comparison.EQUAL,
         threshold=0,
         window_s=600,
         severity=Severity.HIGH,
-        meaning="cycles run, and not one of them completed",
+        meaning="cycles run, and not one of them came to its end",
         todo="«btcbot cycles» tells the reasons; venue trouble passes, the other reasons need somebody",
     ),
     AlertRule(
         name="exchange_degraded",
         trouble="cycles",
-        series=Series("btcbot_cycles_total", (("outcome", ("observe_only",)),)),
+        series=_cycles(CycleCause.VENUE.value),
         measure=Measure.DELTA,
         comparison=Comparison.AT_LEAST,
         threshold=3,
         window_s=300,
         severity=Severity.MEDIUM,
-        meaning="several cycles could only observe",
+        meaning="the venue, or the way to it, kept several cycles from trading",
         todo="«btcbot cycles» tells the reasons; wait when it is the venue or the network",
+    ),
+    AlertRule(
+        name="strategy_failed",
+        trouble="strategy",
+        series=_cycles(CycleCause.STRATEGY.value),
+        measure=Measure.DELTA,
+        comparison=Comparison.AT_LEAST,
+        threshold=3,
+        window_s=300,
+        severity=Severity.HIGH,
+        meaning="the strategy raised an error in several cycles: nothing was ordered in them",
+        todo="«btcbot cycles» tells the error with file and line; mend it and start again",
     ),
     AlertRule(
         name="cycle_stalled",
@@ -204,10 +230,10 @@ RULES: Final[tuple[AlertRule, ...]] = (
     AlertRule(
         name="orders_frozen",
         trouble="freeze",
-        series=Series("btcbot_orders_frozen"),
+        series=_gate("frozen_by_unexplained_orders"),
         measure=Measure.VALUE,
         comparison=Comparison.EQUAL,
-        threshold=1,
+        threshold=0,
         window_s=60,
         severity=Severity.HIGH,
         meaning="orders that nobody can explain stop new ones",
@@ -224,6 +250,66 @@ RULES: Final[tuple[AlertRule, ...]] = (
         severity=Severity.HIGH,
         meaning="anomalies have narrowed trading for long, or somebody has",
         todo="«btcbot degrade status» tells since when and why",
+    ),
+    AlertRule(
+        name="drawdown_breach",
+        trouble="budget",
+        series=_budget("drawdown", "drawdown_share"),
+        measure=Measure.VALUE,
+        comparison=Comparison.EQUAL,
+        threshold=1,
+        window_s=60,
+        severity=Severity.HIGH,
+        meaning="profit fell too far below its highest: nothing is bought any more, and no day ends that",
+        todo="«btcbot budget status»; to go on, «btcbot budget reset --reason …», or raise the limit and start again",
+    ),
+    AlertRule(
+        name="daily_loss_stop",
+        trouble="budget",
+        series=_budget("daily_loss"),
+        measure=Measure.VALUE,
+        comparison=Comparison.EQUAL,
+        threshold=1,
+        window_s=60,
+        severity=Severity.MEDIUM,
+        meaning="the loss of the day reached RISK_MAX_DAILY_DRAWDOWN_TRY: nothing is ordered",
+        todo="«btcbot budget status»; it ends by itself at midnight in Istanbul, or when less is lost",
+    ),
+    AlertRule(
+        name="daily_loss_no_buys",
+        trouble="budget",
+        series=Series("btcbot_daily_loss_reached"),
+        measure=Measure.VALUE,
+        comparison=Comparison.EQUAL,
+        threshold=1,
+        window_s=60,
+        severity=Severity.LOW,
+        meaning="the loss of the day reached MAX_DAILY_LOSS_TRY: nothing is bought",
+        todo="«btcbot budget status»; it ends by itself at midnight in Istanbul, or when less is lost",
+    ),
+    AlertRule(
+        name="budget_stops_buys",
+        trouble="budget",
+        series=_budget("exposure", "fees_of_the_day", "missing_mark", "no_buys_after_losses"),
+        measure=Measure.VALUE,
+        comparison=Comparison.EQUAL,
+        threshold=1,
+        window_s=600,
+        severity=Severity.MEDIUM,
+        meaning="a limit of the risk budget has kept the bot from buying for long",
+        todo="«btcbot budget status» tells which and how it ends; a fall only by «btcbot budget reset --reason …»",
+    ),
+    AlertRule(
+        name="agent_failing",
+        trouble="agent",
+        series=Series("btcbot_agent_answers_total", (("result", AGENT_FAILED),)),
+        measure=Measure.DELTA,
+        comparison=Comparison.AT_LEAST,
+        threshold=3,
+        window_s=600,
+        severity=Severity.MEDIUM,
+        meaning="the agent's endpoint gives no answer that can be used: what AGENT_ON_FAILURE says happens instead",
+        todo="«btcbot cycles» tells why; mend the endpoint, or set AGENT_POLICY_PROVIDER=rule and start again",
     ),
     AlertRule(
         name="cursor_stall_spike",

@@ -71,8 +71,10 @@ def book_fill(
         )
     late = order.status is OrderStatus.CANCELED
     after = apply_fill(order, trade.quantity, at_ms)
-    if late:
-        after = msgspec.structs.replace(after, reason=ReasonCode.LATE_FILL.value)
+    if late and ReasonCode.LATE_FILL.value not in (order.reason or ""):
+        # Beside why it was cancelled, not in its place.
+        told = f"{order.reason}; {ReasonCode.LATE_FILL.value}" if order.reason else ReasonCode.LATE_FILL.value
+        after = msgspec.structs.replace(after, reason=told)
     fill = Fill(
         trade_id=trade.trade_id,
         client_order_id=order.client_order_id,

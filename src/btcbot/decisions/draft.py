@@ -44,13 +44,15 @@ class ReplaceWish(msgspec.Struct, frozen=True):
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """`intents` are still wished, most wanted first; `refused` are not any more. `cut` are the ids of intents that were
-    made smaller for safety's sake: nothing after that may make them larger again."""
+    made smaller for safety's sake: nothing after that may make them larger again. `reasons` are for the cycle's report:
+    what went wrong with a shaper, each beginning with its code."""
 
     intents: Sequence[Intent]
     refused: Sequence[RefusedIntent] = ()
     cancels: Sequence[CancelWish] = ()
     replaces: Sequence[ReplaceWish] = ()
     cut: frozenset[str] = frozenset()
+    reasons: tuple[str, ...] = ()
 
 
 class DraftFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.orders import Order
+from btcbot.domain.reasons import code_of, pair_of
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +82,10 @@ def decided(report: CycleReport, verdicts: Iterable[Verdict], orders: Iterable[O
 
 
 def reason_code(reason: str) -> str:
-    """Of a cycle's reason its stable beginning; what follows tells of times and amounts of that run."""
-    return reason.partition(":")[0]
+    """Of a cycle's reason what two runs have in common that had the same one: its code, and the pair that it is about.
+    What else it tells is of times and amounts of that run."""
+    code, pair = code_of(reason), pair_of(reason)
+    return code if pair is None else f"{code} {pair}"
 
 
 def fingerprint(cycles: Iterable[Decided]) -> str:

@@ -102,7 +102,8 @@ class FetchFills(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """Apply the closing event; fills and venue agree."""
+    """Apply the closing event; fills and venue agree. `reason` is what proved it; what the row is to tell beside that
+    is said by `orders.reason_of_end`."""
 
     order: Order
     event: OrderEvent

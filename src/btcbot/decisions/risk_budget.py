@@ -26,7 +26,7 @@ import msgspec
 from btcbot.domain import money
 from btcbot.domain.money import plain
 from btcbot.domain.reasons import ReasonCode
-from btcbot.domain.stance import Stance, TradingMode, stricter_mode
+from btcbot.domain.stance import Stance, TradingMode, of_symbols, stricter_mode
 
 #: Fewer results than this tell nothing of how much they vary.
 VOLATILITY_POINTS_MIN: Final = 6
@@ -93,7 +93,7 @@ def judge(facts: BudgetFacts, limits: BudgetLimits) -> Stance:
         mode=mode,
         buy_share=share,
         no_buys=no_buys,
-        reasons=(*found, *(f"{symbol}: {why}" for symbol, why in no_buys.items())),
+        reasons=(*found, *of_symbols(no_buys)),
     )
 
 

@@ -18,7 +18,7 @@ from btcbot.domain.market import Quote
 from btcbot.domain.money import plain
 from btcbot.domain.orders import Order
 from btcbot.domain.positions import Position
-from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.reasons import ReasonCode, code_of
 from btcbot.domain.run_metrics import AlertFlag, Quality, RunMetrics, Traced, drawdown_ratio
 from btcbot.domain.stance import Stance
 from btcbot.domain.tuning import Tuning
@@ -220,16 +220,11 @@ def no_trades_reason(report: CycleReport, trace: Sequence[Traced], *, has_filled
         return code_of(report.reasons[0])
     closed = [reason for reason in report.reasons if reason.startswith("gate_closed:")]
     if closed:
-        return closed[0]
-    codes = Counter(each.why for each in trace if each.why)
+        return code_of(closed[0])
+    codes = Counter(code_of(each.why) for each in trace if each.why)
     if codes:
         return min(codes, key=lambda code: (-codes[code], code))
     return DEFERRED if trace else NOTHING_WISHED
-
-
-def code_of(reason: str) -> str:
-    """The stable code with which a reason of a cycle begins: `observe_only:venue_unavailable`."""
-    return reason.partition(": ")[0]
 
 
 def inputs_sha256(

@@ -30,7 +30,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent, Side
 from btcbot.domain.money import plain
 from btcbot.domain.orders import WORKING, Order, OrderStatus, is_ours
-from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.reasons import ReasonCode, code_of
 from btcbot.domain.replacements import replaces_another
 
 #: A wish equals a working order when price and quantity differ by no more than this.
@@ -245,6 +245,6 @@ def _on_tick(intent: Intent, instrument: Instrument | None) -> Decimal:
 def _reason_of(order: Order) -> ReasonCode:
     """Why its cancellation was asked for before."""
     try:
-        return ReasonCode(order.reason or "")
+        return ReasonCode(code_of(order.reason or ""))
     except ValueError:
         return ReasonCode.CANCEL_STALE

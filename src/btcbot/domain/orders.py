@@ -17,6 +17,9 @@ is believed only as far as it proves something:
 A closed order stays closed, with two documented exceptions: REJECTED and NOT_PLACED reopen when the venue shows the
 client id after all (SEEN), and a fill that the venue tells late is still booked on a CANCELED order, which stays closed
 (CANCELED, or FILLED when that fill was the rest). Filled quantity only grows, and never beyond the quantity.
+
+The reason of an order tells for good why it ended. Whose doing its end was stands first: why we asked for its
+cancellation, or the venue's word for a refusal. What proved it comes after that and never in its place.
 """
 
 from __future__ import annotations
@@ -31,11 +34,17 @@ import msgspec
 
 from btcbot.domain import money
 from btcbot.domain.intents import Side
+from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken
 
 #: Every client order id that we ever send starts like this; an order without it is foreign.
 OUR_PREFIX: Final = "btcbot-"
 CLIENT_ORDER_ID_LENGTH_MAX: Final = 50
+
+#: What stands after the reason of an order that ended, see `reason_of_end`.
+CONFIRMED_BY_LISTS: Final = "; confirmed by the venue's lists"
+CONFIRMED_BY_LISTINGS: Final = "; confirmed by two listings"
+CANCELED_TOO_LATE: Final = "; it was filled before it could be cancelled"
 
 
 class OrderStatus(StrEnum):
@@ -174,6 +183,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_in_doubt(self) -> bool:
         return self.status in IN_DOUBT
 
+    @property
+    def is_cancel_asked(self) -> bool:
+        """Whether we have asked the venue to cancel it, so that its reason is why we did."""
+        return self.cancel_requested_at_ms is not None or self.status is OrderStatus.PENDING_CANCEL
+
 
 def apply(
     order: Order,
@@ -209,8 +223,31 @@ def apply_fill(order: Order, quantity: Decimal, at_ms: int) -> Order:
             f"order {order.client_order_id} of {money.plain(order.quantity)} has {money.plain(order.filled_quantity)} "
             f"filled and is told a fill of {money.plain(quantity)}",
         )
-    event = OrderEvent.FILL_REST if filled == order.quantity else OrderEvent.FILL_PART
-    return apply(order, event, at_ms, filled_quantity=filled)
+    if filled < order.quantity:
+        return apply(order, OrderEvent.FILL_PART, at_ms, filled_quantity=filled)
+    is_being_cancelled = order.is_open and order.is_cancel_asked
+    reason = f"{order.reason}{CANCELED_TOO_LATE}" if is_being_cancelled and order.reason else None
+    return apply(order, OrderEvent.FILL_REST, at_ms, reason=reason, filled_quantity=filled)
+
+
+def reason_of_end(order: Order, proof: ReasonCode) -> str:
+    """What the row of an order tells once `proof` has ended it: our own reason or the venue's word, and what proved it.
+
+    we asked for its cancellation        order:drifted; confirmed by the venue's lists
+    somebody else cancelled it           order:cancelled_at_venue
+    the venue refused it                 FAILED_LIMIT_ORDER: the pair is closed; confirmed by two listings
+    it was in doubt and never placed     order:absence_proved: no answer within 4 s
+    """
+    before = order.reason
+    if not before:
+        return proof.value
+    if proof is ReasonCode.CANCELED_AT_VENUE and order.is_cancel_asked:
+        return f"{before}{CONFIRMED_BY_LISTS}"
+    if proof is ReasonCode.REFUSAL_CONFIRMED:
+        return f"{before}{CONFIRMED_BY_LISTINGS}"
+    if proof is ReasonCode.ABSENCE_PROVED:
+        return f"{proof.value}: {before}"
+    return proof.value
 
 
 def is_ours(client_order_id: str | None) -> bool:

@@ -1,8 +1,14 @@
-"""One stable code for each refusal, block and repair. Logs, reports, metrics and tests all read these words."""
+"""One stable code for each refusal, block and repair. Logs, reports, metrics and tests all read these words.
+
+A reason is a code, and after it what is to be told of this one time: `code: detail`, or `code; confirmed by …`. Whoever
+counts or compares reasons counts and compares codes, by `code_of`, and by nothing else.
+"""
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Final
 
 
 class ReasonCode(StrEnum):
@@ -120,6 +126,46 @@ class ReasonCode(StrEnum):
     REPLACEMENT_NOT_CANCELED = "replacement:cancel_never_left"
     REPLACEMENT_NOT_PLACED = "replacement:new_order_not_placed"
     REPLACEMENT_OVERTAKEN = "replacement:another_order_was_placed"
+
+
+#: What ends a code.
+_END: Final = re.compile(r": |; ")
+_PAIR: Final = "[A-Z0-9]{2,20}"
+_FAMILIES: Final = "|".join(sorted({code.value.partition(":")[0] for code in ReasonCode}))
+#: Reasons about one pair began with its name once; databases of that time still hold them.
+_PAIR_FIRST: Final = re.compile(rf"({_PAIR}): (?=(?:{_FAMILIES}):[a-z])")
+_BETWEEN: Final = re.compile(rf"; (?=(?:{_PAIR}: )?(?:{_FAMILIES}):[a-z]|I[0-9]+_)")
+#: Codes of which a cycle may have one reason for each pair, and what stands after such a code.
+_OF_ONE_PAIR: Final = ("barred:", ReasonCode.BUDGET_POSITION_SHARE.value, "risk_block:")
+_PAIR_AFTER_CODE: Final = re.compile(rf"({_PAIR})(?![^\s:,;])")
+
+
+def code_of(reason: str) -> str:
+    """The code of a reason, without what follows it; a text that has no code is its own.
+
+    observe_only:venue_unavailable: balances: HTTP 502         observe_only:venue_unavailable
+    order:drifted; confirmed by the venue's lists              order:drifted
+    FAILED_LIMIT_ORDER: the pair is closed                     FAILED_LIMIT_ORDER
+    BTCTRY: budget:position_share: it is 45 %                  budget:position_share (of an old database)
+    gate_closed:kill_file                                      gate_closed:kill_file
+    """
+    before = _PAIR_FIRST.match(reason)
+    return _END.split(reason if before is None else reason[before.end() :], maxsplit=1)[0]
+
+
+def reasons_in(joined: str) -> tuple[str, ...]:
+    """The reasons that were joined by `; `. A detail may hold that as well: the next one begins where a code does."""
+    return tuple(_BETWEEN.split(joined)) if joined else ()
+
+
+def pair_of(reason: str) -> str | None:
+    """The pair that a reason is about, None where it is about none: `barred:repeated_refusals: BTCTRY: …` → BTCTRY."""
+    before = _PAIR_FIRST.match(reason)
+    if before is not None:
+        return before[1]
+    code = code_of(reason)
+    after = _PAIR_AFTER_CODE.match(reason, len(code) + 2) if code.startswith(_OF_ONE_PAIR) else None
+    return None if after is None else after[1]
 
 
 class TradingState(StrEnum):

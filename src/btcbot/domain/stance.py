@@ -46,6 +46,17 @@ class Stance(msgspec.Struct, frozen=True, kw_only=True):
 FREE: Final = Stance()
 
 
+def of_symbols(why: Mapping[str, str]) -> tuple[str, ...]:
+    """The reasons of a stance for what single symbols may not: each begins with its code, as every reason does, and
+    names the symbol after it. `why` by symbol: `{"BTCTRY": "budget:position_share: it is 45 %"}` gives
+    `budget:position_share: BTCTRY: it is 45 %`."""
+    found = []
+    for symbol, text in why.items():
+        code, _, detail = text.partition(": ")
+        found.append(f"{code}: {symbol}: {detail}")
+    return tuple(found)
+
+
 def stricter_mode(one: TradingMode, other: TradingMode) -> TradingMode:
     """The stricter of two modes."""
     return one if _STRICTNESS[one] >= _STRICTNESS[other] else other

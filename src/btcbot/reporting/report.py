@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleReport
 from btcbot.domain.fills import Fill
 from btcbot.domain.orders import Order, OrderStatus
-from btcbot.errors import StoreFailed
+from btcbot.domain.reasons import code_of
 from btcbot.ports import StateStore
 from btcbot.reporting import findings, identity
 from btcbot.reporting.figures import Held, Orders, Period, Report, Result, Traded
@@ -21,7 +19,7 @@ from btcbot.reporting.folding import Booked, Folded, fold
 from btcbot.reporting.history import newest_cycles
 from btcbot.reporting.identity import Point
 from btcbot.reporting.slippage import decision_price
-from btcbot.services import days, values
+from btcbot.services import days, named_values, values
 
 #: Of the JSON form. Raised when a field changes its meaning or goes away; new fields do not raise it.
 SCHEMA_VERSION: Final = 1
@@ -153,7 +151,7 @@ def _reasons(store: StateStore, cycles: Sequence[CycleReport]) -> dict[str, int]
     what follows them differs from time to time."""
     counted: Counter[str] = Counter()
     for cycle in cycles:
-        counted.update({_code(reason) for reason in cycle.reasons})
+        counted.update({code_of(reason) for reason in cycle.reasons})
         verdicts = store.verdicts(cycle.cycle_id)
         counted.update(verdict.code for verdict in verdicts if not verdict.allowed)
         if not cycle.reasons and not verdicts:
@@ -161,16 +159,8 @@ def _reasons(store: StateStore, cycles: Sequence[CycleReport]) -> dict[str, int]
     return dict(counted.most_common())
 
 
-def _code(reason: str) -> str:
-    """`observe_only:venue_unavailable: balances: HTTP 502` → `observe_only:venue_unavailable`."""
-    return reason.partition(": ")[0]
-
-
 def _held(store: StateStore, folded: Folded) -> Sequence[Held]:
-    try:
-        marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
-    except msgspec.MsgspecError as error:
-        raise StoreFailed(f"the database holds marks that no btcbot wrote ({error}): restore a backup") from error
+    marks = named_values.amounts(store, values.MARKS)
     held = []
     for symbol, position in sorted(folded.positions.items()):
         if not position.quantity:

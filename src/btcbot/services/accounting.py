@@ -27,7 +27,7 @@ from btcbot.domain.orders import IN_DOUBT, Order, book_of
 from btcbot.domain.reasons import TradingState
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
-from btcbot.services import days, values
+from btcbot.services import days, named_values, values
 
 #: How far behind the cursor the trade list is read again: trades may be listed late and out of order.
 TRADES_LOOKBACK_MS: Final = 600_000
@@ -80,7 +80,10 @@ class AccountingService:
         self._differing_since_ms: dict[str, int] = {}
         self._suspense_seen: set[str] = set()
         self._today = ("", 0, 0)
-        self._marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
+        self._marks = named_values.amounts(store, values.MARKS)
+        #: The day whose loss is counted and the result it began with, as they were read last, with their texts.
+        self._day_kept: tuple[str | None, str] = (None, "")
+        self._start_kept: tuple[str | None, Decimal] = (None, money.ZERO)
         self._told_quantities: dict[str, Decimal] = {}
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
@@ -88,8 +91,7 @@ class AccountingService:
 
     def opening_at_ms(self) -> int | None:
         """Venue time of the opening balances, None for a database that has not seen the account yet."""
-        text = self._store.value(values.OPENING_AT_MS)
-        return int(text) if text is not None else None
+        return named_values.whole_number(self._store, values.OPENING_AT_MS)
 
     def book_opening(self, account: AccountSnapshot, asked_at_venue_ms: int) -> None:
         """What the account held before this database began, once."""
@@ -111,7 +113,7 @@ class AccountingService:
         opening_at_ms = self.opening_at_ms()
         assert opening_at_ms is not None, "the opening is booked before any trade"
         asked_at_ms = self._exchange.venue_time_ms()
-        cursor_ms = int(self._store.value(values.TRADES_CURSOR_MS) or opening_at_ms)
+        cursor_ms = named_values.whole_number(self._store, values.TRADES_CURSOR_MS) or opening_at_ms
         trades = self._exchange.trades(max(opening_at_ms, cursor_ms - TRADES_LOOKBACK_MS))
         if not trades:
             return 0, asked_at_ms, _NO_ASSETS
@@ -335,13 +337,23 @@ class AccountingService:
         today, since_ms, until_ms = self._today
         if not since_ms <= venue_now_ms < until_ms:
             self._today = today, _, _ = days.today(venue_now_ms)
-        return max(today, self._store.value(values.PNL_DAY) or today)
+        return max(today, self._day_counted())
+
+    def _day_counted(self) -> str:
+        """The day that is being counted; before every other where none is yet."""
+        text = self._store.value(values.PNL_DAY)
+        if text != self._day_kept[0]:
+            day = "" if text is None else named_values.parsed(values.PNL_DAY, text, named_values.as_calendar_day)
+            self._day_kept = text, day
+        return self._day_kept[1]
 
     def _day_start(self, day: str, result: Decimal) -> Decimal:
         """The total result with which `day` began; now, when it begins now."""
         start = self._store.value(values.PNL_DAY_START)
         if start is not None and self._store.value(values.PNL_DAY) == day:
-            return Decimal(start)
+            if start != self._start_kept[0]:
+                self._start_kept = start, named_values.parsed(values.PNL_DAY_START, start, named_values.as_amount)
+            return self._start_kept[1]
         with self._store.transaction() as tx:
             tx.put_value(values.PNL_DAY, day)
             tx.put_value(values.PNL_DAY_START, money.plain(result))

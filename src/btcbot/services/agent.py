@@ -30,7 +30,8 @@ from btcbot.domain.agent import (
 from btcbot.domain.intents import Intent
 from btcbot.domain.market import Quote
 from btcbot.domain.notes import Note, NoteKind
-from btcbot.ports import AgentPolicy, Clock, Log, StateStore, Transaction
+from btcbot.ports import AgentPolicy, Clock, Log, Metrics, StateStore, Transaction
+from btcbot.services import named_values
 from btcbot.services.snapshots import read_results
 from btcbot.services.watching import CycleEnd
 
@@ -45,6 +46,8 @@ BRAKES: Final = (
     "frozen_by_suspense",
     "frozen_by_unexplained_orders",
 )
+#: Result of a question that was answered; the others are kinds of failure.
+ANSWERED: Final = "answered"
 #: A note is never longer than this.
 NOTE_CHARACTERS_MAX: Final = 4_000
 #: What is left of captured texts, and of lists, the more a note has to be cut.
@@ -76,6 +79,9 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
     last: Decimal
 
 
+_decode_result: Final = named_values.decoder(_Result)
+
+
 class AgentService:
     """A `Shaper` and a `CycleWatcher`.
 
@@ -89,6 +95,7 @@ class AgentService:
         policy: AgentPolicy | None,
         store: StateStore,
         clock: Clock,
+        metrics: Metrics,
         log: Log,
         gates: Callable[[], Mapping[str, bool]],
         *,
@@ -100,6 +107,7 @@ class AgentService:
         self._policy = policy
         self._store = store
         self._clock = clock
+        self._metrics = metrics
         self._log = log
         self._gates = gates
         self._falls_back_to_rules = falls_back_to_rules
@@ -142,7 +150,10 @@ class AgentService:
             prompt=reply.prompt[: self._capture_characters_max],
             text=reply.text[: self._capture_characters_max],
         )
-        return narrowed.draft
+        if reply.failure is None:
+            return narrowed.draft
+        why = agent.told_of_failure(reply.failure, falls_back_to_rules=self._falls_back_to_rules)
+        return msgspec.structs.replace(narrowed.draft, reasons=(*narrowed.draft.reasons, why))
 
     def cycle_ended(self, end: CycleEnd, tx: Transaction) -> None:
         report = end.report
@@ -167,10 +178,12 @@ class AgentService:
     def _answer_that_counts(self, question: AgentQuestion, reply: AgentReply) -> AgentAnswer:
         """The answer; what stands in for it after a failure; or the last one, where nobody was asked."""
         if reply.answer is not None:
+            self._metrics.count("btcbot_agent_answers_total", result=ANSWERED)
             self._standing = Standing(question=question, answer=reply.answer)
             return reply.answer
         if reply.failure is not None:
             self._standing = None
+            self._metrics.count("btcbot_agent_answers_total", result=reply.failure.kind.value)
             self._log.warning("agent_failed", kind=reply.failure.kind.value, why=reply.failure.detail)
             return agent.after_failure(reply.failure, falls_back_to_rules=self._falls_back_to_rules)
         return agent.repeated(question, self._standing, self._answer_age_ms_max)
@@ -210,8 +223,7 @@ class AgentService:
         return money.ZERO if result is None else folding.drawdown(read_results(self._store), result.last)
 
     def _result(self) -> _Result | None:
-        text = self._store.value(AGENT_RESULT)
-        return None if text is None else msgspec.json.decode(text, type=_Result)
+        return named_values.decoded(self._store, AGENT_RESULT, _decode_result)
 
     def _keep_result(self, now: Decimal, tx: Transaction) -> None:
         result = _Result(last=now)

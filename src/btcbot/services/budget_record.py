@@ -23,7 +23,7 @@ from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.stance import TradingMode
 from btcbot.errors import Refused
 from btcbot.ports import StateStore
-from btcbot.services import values
+from btcbot.services import named_values, values
 from btcbot.services.days import day
 from btcbot.services.snapshots import RESULTS, SnapshotRecorder, plain_json
 
@@ -84,11 +84,14 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.drawdown is None else folding.drawdown_pct(self.results, self.profit)
 
 
+_decode_in_force: Final = named_values.decoder(InForce)
+
+
 def read_in_force(store: StateStore) -> InForce | None:
     """None before the first overseen cycle. Refused for what cannot be read."""
     text = store.value(BUDGET)
     try:
-        return msgspec.json.decode(text, type=InForce) if text else None
+        return _decode_in_force(text) if text else None
     except msgspec.MsgspecError as error:
         raise Refused(f"the budget in the database cannot be read ({error}): run a cycle, it writes it anew") from None
 
@@ -104,7 +107,7 @@ def measure(store: StateStore) -> Measured:
 
 
 def _measured(store: StateStore, recorder: SnapshotRecorder) -> Measured:
-    marks = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
+    marks = named_values.amounts(store, values.MARKS)
     positions = store.positions()
     held = [position for position in positions.values() if position.quantity]
     marked = [position for position in held if position.symbol in marks]

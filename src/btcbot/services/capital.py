@@ -21,13 +21,14 @@ from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.stance import FREE, Stance
 from btcbot.errors import Refused
 from btcbot.ports import StateStore, Transaction
+from btcbot.services import named_values
 from btcbot.services.snapshots import plain_json
 from btcbot.services.watching import CycleEnd, CycleFacts
 
 #: The named value that holds the state.
 CAPITAL: Final = "capital"
 
-_decode: Final = msgspec.json.Decoder(Capital).decode
+_decode: Final = named_values.decoder(Capital)
 
 
 class CapitalNote(msgspec.Struct, frozen=True, kw_only=True):

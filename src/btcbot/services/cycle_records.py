@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from btcbot.decisions.cycle_cause import cause_of
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.orders import IN_DOUBT, OPEN
 from btcbot.domain.reasons import TradingState
 from btcbot.ports import Log, Metrics, StateStore, Transaction
-from btcbot.services import values
+from btcbot.services import named_values, values
 from btcbot.services.accounting import AccountingService, set_trading_state
 from btcbot.services.watching import CycleEnd, CycleWatcher
 
@@ -46,7 +47,7 @@ class CycleRecords:
 
     def next_number(self) -> int:
         """Cycles of a database are numbered upwards across restarts; a cycle that died leaves a gap."""
-        return int(self._store.value(values.CYCLE_NUMBER) or 0) + 1
+        return (named_values.whole_number(self._store, values.CYCLE_NUMBER) or 0) + 1
 
     def take_number(self, number: int) -> None:
         """Durable before anything is done with it: a cycle that dies in the middle must not lend its name, nor the
@@ -84,7 +85,8 @@ class CycleRecords:
     def tell(self, report: CycleReport, seconds: float) -> None:
         """Metrics and log."""
         metrics = self._metrics
-        metrics.count("btcbot_cycles_total", outcome=report.outcome)
+        cause = cause_of(report.outcome, report.reasons)
+        metrics.count("btcbot_cycles_total", outcome=report.outcome.value, cause=cause.value)
         metrics.observe("btcbot_cycle_seconds", seconds)
         open_orders = self._store.orders(_OPEN)
         metrics.gauge("btcbot_orders_open", len(open_orders))

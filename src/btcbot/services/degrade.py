@@ -22,7 +22,7 @@ from btcbot.domain.ledger import Account
 from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.stance import Stance
 from btcbot.ports import Log, Metrics, StateStore, Transaction, VenueHealth
-from btcbot.services import values
+from btcbot.services import named_values, values
 from btcbot.services.degrade_record import DEGRADE, Kept, decode_kept, encoded, put_anomaly, put_change
 from btcbot.services.freeze_record import is_frozen
 from btcbot.services.watching import CycleEnd, CycleFacts
@@ -72,7 +72,7 @@ class DegradeOverseer:
         self._quote_asset = quote_asset
         self._judged: _Judged | None = None
         self._text, self._kept = "", Kept()
-        self._bids = msgspec.json.decode(store.value(values.MARKS) or "{}", type=dict[str, Decimal])
+        self._bids = named_values.amounts(store, values.MARKS)
 
     def look(self, facts: CycleFacts) -> Stance:
         kept = self._read(facts.local_ms)
@@ -103,7 +103,7 @@ class DegradeOverseer:
             judged.kept.watch,
             cycle_ms=round(end.seconds * 1000),
             refused=summary.refused,
-            cursor_ms=int(self._store.value(values.TRADES_CURSOR_MS) or 0),
+            cursor_ms=named_values.whole_number(self._store, values.TRADES_CURSOR_MS) or 0,
             has_heard=has_heard,
             rules=limits,
         )

@@ -18,6 +18,7 @@ from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.stance import TradingMode
 from btcbot.errors import Refused
 from btcbot.ports import StateStore, Transaction
+from btcbot.services import named_values
 
 DEGRADE: Final = "degrade"
 #: A human's word holds for at most a week: whoever wants more means a setting.
@@ -52,6 +53,9 @@ class DegradeNote(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+_decode_kept: Final = named_values.decoder(Kept)
+
+
 def read_degrade(store: StateStore, now_ms: int) -> Kept:
     """What is kept; where it cannot be read, the strictest level, because nobody knows how strict it was."""
     return decode_kept(store.value(DEGRADE), now_ms)
@@ -62,7 +66,7 @@ def decode_kept(text: str | None, now_ms: int) -> Kept:
     if not text:
         return Kept()
     try:
-        return msgspec.json.decode(text, type=Kept)
+        return _decode_kept(text)
     except msgspec.DecodeError:
         return Kept(machine=degrade.unreadable(now_ms))
 

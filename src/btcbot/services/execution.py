@@ -286,6 +286,8 @@ class ExecutionService:
     def cancel(self, order: Order, reason: ReasonCode, summary: ExecutionSummary, beside: Beside | None = None) -> bool:
         """Ask the venue to cancel; False when a gate is closed. Nothing is final until the venue's lists say so.
 
+        The order's row keeps `reason` for good; asked for again, it keeps the one for which it was asked for first, and
+        tells of an operator who asked again.
         `beside` is written in the unit that notes the wish, and not at all where a closed gate keeps it from being one.
         """
         if not is_ours(order.client_order_id):
@@ -294,8 +296,9 @@ class ExecutionService:
             summary.closed_gates = closed  # nothing was asked, so the wish is as due in the next cycle as it is now
             return False
         # The wish is durable before the act: a crash in between leaves a row that says what may have been asked.
+        before, why = order, _why_cancelled(order, reason)
         order = msgspec.structs.replace(
-            order, cancel_requested_at_ms=self._clock.now_ms(), reason=reason.value, updated_at_ms=self._clock.now_ms()
+            order, cancel_requested_at_ms=self._clock.now_ms(), reason=why, updated_at_ms=self._clock.now_ms()
         )
         with self._store.transaction() as tx:
             tx.update_order(order)
@@ -304,8 +307,12 @@ class ExecutionService:
         permit = self._gatekeeper.ask(WriteKind.CANCEL, order.client_order_id)
         if isinstance(permit, Closed):
             summary.closed_gates = permit.reasons
+            self._take_back_cancel(order, before)
             self._log.info(
-                "cancel_denied", client_order_id=order.client_order_id, gates=[r.value for r in permit.reasons]
+                "cancel_denied",
+                client_order_id=order.client_order_id,
+                reason=why,
+                gates=[r.value for r in permit.reasons],
             )
             return False
         outcome = self._exchange.cancel(order, permit)
@@ -327,18 +334,26 @@ class ExecutionService:
             case Canceled():
                 pass  # fills that we have not booked yet: the next comparison books them and closes the order
             case NotSent() | Refused(code="RATE"):
-                # It was never taken in: the wish is as due in the next cycle as it is now.
-                with self._store.transaction() as tx:
-                    tx.update_order(msgspec.structs.replace(order, cancel_requested_at_ms=None))
+                self._take_back_cancel(order, before)
                 summary.cancels -= 1
             case Refused() | Simulated():
                 pass  # the venue's lists say what the order is; the next comparison reads them
             case _:
                 assert_never(outcome)
         self._log.info(
-            "cancel_asked", client_order_id=order.client_order_id, symbol=order.symbol, outcome=type(outcome).__name__
+            "cancel_asked",
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            reason=why,
+            outcome=type(outcome).__name__,
         )
         return True
+
+    def _take_back_cancel(self, order: Order, before: Order) -> None:
+        """The wish was never taken in: it is as due in the next cycle as it is now, and whoever cancels the order
+        meanwhile does it for a reason of their own."""
+        with self._store.transaction() as tx:
+            tx.update_order(msgspec.structs.replace(order, cancel_requested_at_ms=None, reason=before.reason))
 
     # -- comparison with the venue -------------------------------------------------------------------------------
 
@@ -350,3 +365,12 @@ class ExecutionService:
     ) -> LifecycleResult:
         """Compare every open order with the venue; see `OrderLifecycle.refresh`."""
         return self._lifecycle.refresh(account, instruments, book_fills_of)
+
+
+def _why_cancelled(order: Order, reason: ReasonCode) -> str:
+    """What the row of an order tells while its cancellation is asked for, perhaps again."""
+    before = order.reason
+    if not before or not order.is_cancel_asked:
+        return reason.value
+    is_news = reason is ReasonCode.CANCEL_OPERATOR and reason.value not in before
+    return f"{before}; asked again: {reason.value}" if is_news else before

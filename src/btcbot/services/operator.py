@@ -22,9 +22,9 @@ from btcbot.domain.orders import REOPENABLE, WORKING, Order, OrderEvent, OrderSt
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.domain.venue import Transfer
-from btcbot.errors import Refused, VenueUnavailable
+from btcbot.errors import Refused, StoreFailed, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, StateStore
-from btcbot.services import budget_record, degrade_record, freeze_record, replacement_record, values
+from btcbot.services import budget_record, degrade_record, freeze_record, named_values, replacement_record, values
 from btcbot.services.accounting import set_trading_state
 from btcbot.services.execution import ExecutionService, ExecutionSummary
 from btcbot.services.order_lifecycle import OrderLifecycle
@@ -60,6 +60,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     done: bool
     text: str
+
+
+_decode_request: Final = msgspec.json.Decoder(Request).decode
+_decode_answer: Final = msgspec.json.Decoder(Answer).decode
+
+
+def read_answer(store: StateStore) -> Answer | None:
+    """The last answer. One that cannot be read counts as none: what it answered carries its request's id, so that it is
+    not done twice."""
+    try:
+        return named_values.decoded(store, ANSWER, _decode_answer)
+    except StoreFailed:
+        return None
 
 
 class OperatorService:
@@ -98,9 +111,13 @@ class OperatorService:
         text = self._store.value(REQUEST)
         if not text:
             return
-        request = msgspec.json.decode(text, type=Request)
-        answered = self._store.value(ANSWER)
-        if not answered or msgspec.json.decode(answered, type=Answer).request_id != request.request_id:
+        try:
+            request = named_values.parsed(REQUEST, text, _decode_request)
+        except StoreFailed as failed:
+            self._put_aside(text, str(failed))
+            return
+        answered = read_answer(self._store)
+        if answered is None or answered.request_id != request.request_id:
             waited_ms = self._clock.now_ms() - request.made_at_ms
             if 0 <= waited_ms <= request.wait_ms:
                 answer = self.answer(request)
@@ -111,6 +128,13 @@ class OperatorService:
                 tx.put_value(ANSWER, msgspec.json.encode(answer).decode())
                 if self._store.value(REQUEST) == text:  # a newer request may have come in meanwhile
                     tx.put_value(REQUEST, "")
+
+    def _put_aside(self, text: str, why: str) -> None:
+        """A request that cannot be read is not carried out: no book hangs on it, and it must not take the bot down."""
+        with self._store.transaction() as tx:
+            if self._store.value(REQUEST) == text:
+                tx.put_value(REQUEST, "")
+        self._log.error("operator_request_unreadable", reason=why)
 
     def answer(self, request: Request) -> Answer:
         """Do what is asked; a refusal is an answer too."""
@@ -326,14 +350,14 @@ class OperatorService:
         quote = self._exchange.quotes([symbol]).get(symbol)
         if quote is None:
             raise Refused(f"{symbol} has no quote now, so the position cannot be valued; ask again when it has one")
-        start = self._store.value(values.PNL_DAY_START)
+        start = named_values.amount(self._store, values.PNL_DAY_START)
         shift = after.unrealized_pnl(quote.bid) - before.unrealized_pnl(quote.bid)
         with self._store.transaction() as tx:
             if not tx.insert_entry(entry):
                 raise Refused("the same request was booked before")
             tx.put_position(after)
             if start is not None:
-                tx.put_value(values.PNL_DAY_START, money.plain(Decimal(start) + shift))
+                tx.put_value(values.PNL_DAY_START, money.plain(start + shift))
         return _told(after)
 
     def _demand_lot(self, instrument: Instrument, quantity: Decimal) -> None:

@@ -29,7 +29,16 @@ from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Hold
-from btcbot.domain.orders import OPEN, REOPENABLE, Order, OrderEvent, OrderStatus, apply, is_ours
+from btcbot.domain.orders import (
+    OPEN,
+    REOPENABLE,
+    Order,
+    OrderEvent,
+    OrderStatus,
+    apply,
+    is_ours,
+    reason_of_end,
+)
 from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.venue import VenueOrder
 from btcbot.errors import InvariantBroken, VenueUnavailable
@@ -228,8 +237,8 @@ class OrderLifecycle:
                 self.adopt_unknown(seen)
             case Contradiction(evidence=evidence):
                 raise InvariantBroken("I1_TWO_ORDERS", evidence)
-            case Close(order=order, event=event, reason=reason):
-                self._write(apply(order, event, now_ms, reason=reason.value), instruments)
+            case Close(order=order, event=event, reason=proof):
+                self._write(apply(order, event, now_ms, reason=reason_of_end(order, proof)), instruments)
             case NoteAbsence(order=order, absent_count=count, absent_since_ms=since_ms):
                 noted = msgspec.structs.replace(order, absent_count=count, absent_since_ms=since_ms)
                 with self._store.transaction() as tx:

@@ -1,6 +1,6 @@
 """RefusalCooldown: bars symbols whose orders the venue keeps refusing, and remembers it across restarts.
 
-An order is noted while its row still tells what the venue said: once the refusal is confirmed, it no longer does. One
+An order is noted in the cycle in which it was refused, or in the next one, before the refusal can be confirmed. One
 that the venue has placed after all no longer counts; a bar that it led to stands.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from btcbot.decisions import refusals
 from btcbot.decisions.refusals import RefusalLimits, Refusals, RefusedOrder, is_of_the_symbol
 from btcbot.domain.orders import OrderStatus
-from btcbot.domain.stance import FREE, Stance
+from btcbot.domain.stance import FREE, Stance, of_symbols
 from btcbot.errors import Refused
 from btcbot.ports import StateStore, Transaction
 from btcbot.services.watching import CycleEnd, CycleFacts
@@ -44,8 +44,8 @@ class RefusalCooldown:
         no_buys = refusals.no_buys(kept, facts.local_ms, self._limits)
         if not barred and not no_buys:
             return FREE
-        told = sorted({**no_buys, **barred}.items())
-        return Stance(barred=barred, no_buys=no_buys, reasons=tuple(f"{symbol}: {why}" for symbol, why in told))
+        told = dict(sorted({**no_buys, **barred}.items()))
+        return Stance(barred=barred, no_buys=no_buys, reasons=of_symbols(told))
 
     def cycle_ended(self, end: CycleEnd, tx: Transaction) -> None:
         """Note what the venue refused, in this cycle or in one that died before its end, and the bars it leads to."""

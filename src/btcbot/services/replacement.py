@@ -45,6 +45,12 @@ _FUNDS: Final = frozenset(
 )
 
 
+class ReplacementNote(ReplacementEnd, frozen=True, kw_only=True):
+    """The body of a replacement's note: how it ended, and why it began (`order:drifted_and_replaced`)."""
+
+    begin_reason: str
+
+
 class ReplacementService:
     """`age_ms_max`: a replacement older than this is given up where the old order is not gone by then."""
 
@@ -121,7 +127,7 @@ class ReplacementService:
         ended, self._ended = self._ended, []
         if not ended:
             return
-        ends = [self._end_of(record, end.outcome, end.reason) for record, end in ended]
+        ends = [self._note_of(record, end.outcome, end.reason) for record, end in ended]
         with self._store.transaction() as tx:
             self._take_out(tx, ends)
         for end in ends:
@@ -192,7 +198,7 @@ class ReplacementService:
 
     def _give_way(self, record: Replacement) -> Beside:
         def write(tx: Transaction, order: Order) -> None:
-            end = self._end_of(record, ReplacementOutcome.ABANDONED, ReasonCode.REPLACEMENT_OVERTAKEN.value)
+            end = self._note_of(record, ReplacementOutcome.ABANDONED, ReasonCode.REPLACEMENT_OVERTAKEN.value)
             self._take_out(tx, [end], order.cycle_id)
             self._tell(end)
 
@@ -200,10 +206,11 @@ class ReplacementService:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _end_of(self, record: Replacement, outcome: ReplacementOutcome, reason: str) -> ReplacementEnd:
-        return replacements.ended(record, outcome, reason, self._clock.now_ms())
+    def _note_of(self, record: Replacement, outcome: ReplacementOutcome, reason: str) -> ReplacementNote:
+        end = replacements.ended(record, outcome, reason, self._clock.now_ms())
+        return ReplacementNote(**msgspec.structs.asdict(end), begin_reason=record.reason.value)
 
-    def _take_out(self, tx: Transaction, ends: Sequence[ReplacementEnd], cycle_id: str | None = None) -> None:
+    def _take_out(self, tx: Transaction, ends: Sequence[ReplacementNote], cycle_id: str | None = None) -> None:
         over = {end.old_client_order_id for end in ends}
         self._put(tx, lambda one: None if one.old_client_order_id in over else one)
         for end in ends:
@@ -220,7 +227,7 @@ class ReplacementService:
         kept = [after for one in self.open() if (after := change(one)) is not None]
         tx.put_value(OPEN_REPLACEMENTS, replacements.written(kept))
 
-    def _tell(self, end: ReplacementEnd) -> None:
+    def _tell(self, end: ReplacementNote) -> None:
         self._metrics.count("btcbot_replacements_total", outcome=end.outcome.value, reason=end.reason)
         log = self._log.info if end.outcome is ReplacementOutcome.DONE else self._log.warning
         log(
@@ -231,4 +238,5 @@ class ReplacementService:
             side=end.side.value,
             outcome=end.outcome.value,
             reason=end.reason,
+            begin_reason=end.begin_reason,
         )

@@ -18,6 +18,7 @@ from btcbot.domain.orders import OPEN, Order
 from btcbot.domain.replacements import OPEN_REPLACEMENTS, Replacement
 from btcbot.errors import InvariantBroken, Refused
 from btcbot.ports import StateStore
+from btcbot.services import named_values
 
 _OPEN: Final = tuple(OPEN)
 _SHOWN: Final = 3
@@ -29,6 +30,9 @@ class PutAside(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     reason: str
     text: str
+
+
+_decode_put_aside: Final = msgspec.json.Decoder(PutAside).decode
 
 
 def put_aside(at_ms: int) -> str:
@@ -64,7 +68,8 @@ def read_kept(store: StateStore) -> Kept:
 
 def read_put_aside(store: StateStore) -> Sequence[PutAside]:
     """What was cleared before, oldest first."""
-    found = [msgspec.json.decode(text, type=PutAside) for text in store.values(_PUT_ASIDE).values()]
+    kept = store.values(_PUT_ASIDE)
+    found = [named_values.parsed(name, text, _decode_put_aside) for name, text in kept.items()]
     return sorted(found, key=lambda one: one.at_ms)
 
 

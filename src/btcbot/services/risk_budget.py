@@ -4,6 +4,7 @@ force for who asks."""
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -12,11 +13,16 @@ from btcbot.decisions import risk_budget
 from btcbot.decisions.risk_budget import BudgetFacts, BudgetLimits
 from btcbot.domain import money
 from btcbot.domain.intents import Side
-from btcbot.domain.stance import FREE, Stance
-from btcbot.ports import Transaction
+from btcbot.domain.reasons import ReasonCode
+from btcbot.domain.stance import FREE, Stance, TradingMode
+from btcbot.ports import Metrics, Transaction
 from btcbot.services.budget_record import BUDGET, InForce
 from btcbot.services.snapshots import SnapshotRecorder, plain_json
 from btcbot.services.watching import CycleEnd, CycleFacts
+
+_CODES: Final = "budget:"
+#: Every limit by which the budget may narrow, as `btcbot_budget_limit_reached` names it.
+LIMITS: Final = tuple(code.value.removeprefix(_CODES) for code in ReasonCode if code.value.startswith(_CODES))
 
 
 class RiskBudgetOverseer:
@@ -24,15 +30,30 @@ class RiskBudgetOverseer:
 
     name = "risk_budget"
 
-    def __init__(self, snapshots: SnapshotRecorder, limits: BudgetLimits) -> None:
+    def __init__(self, snapshots: SnapshotRecorder, limits: BudgetLimits, metrics: Metrics) -> None:
         self._snapshots = snapshots
         self._limits = limits
+        self._metrics = metrics
         self._stance = FREE
+        #: Mode and limits as the metrics were told them last.
+        self._told: tuple[TradingMode, frozenset[str]] | None = None
         self._kept: InForce | None = None
 
     def look(self, facts: CycleFacts) -> Stance:
-        self._stance = risk_budget.judge(self.measured(facts), self._limits)
-        return self._stance
+        self._stance = stance = risk_budget.judge(self.measured(facts), self._limits)
+        self._tell(stance)
+        return stance
+
+    def _tell(self, stance: Stance) -> None:
+        """Gauges keep what they were set to, so only what has changed is told."""
+        reached = frozenset(reason.partition(": ")[0].removeprefix(_CODES) for reason in stance.reasons)
+        told, self._told = self._told, (stance.mode, reached)
+        if self._told == told:
+            return
+        for mode in TradingMode:
+            self._metrics.gauge("btcbot_budget_mode", int(mode is stance.mode), mode=mode.value)
+        for limit in LIMITS:
+            self._metrics.gauge("btcbot_budget_limit_reached", int(limit in reached), limit=limit)
 
     def cycle_ended(self, end: CycleEnd, tx: Transaction) -> None:
         """Keep what is in force where it has changed. A cycle that came to no look leaves what was."""

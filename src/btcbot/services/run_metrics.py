@@ -20,13 +20,14 @@ from btcbot.domain.run_metrics import RunMetrics
 from btcbot.domain.tuning import Tuning
 from btcbot.errors import Refused
 from btcbot.ports import StateStore, Transaction, VenueHealth
-from btcbot.services import values
+from btcbot.services import named_values, values
 from btcbot.services.budget_record import METRICS_PEAK
 from btcbot.services.execution import ExecutionSummary
 from btcbot.services.watching import CycleEnd
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _DECODE: Final = msgspec.json.Decoder(RunMetrics).decode
+_PEAK_MENDED_BY: Final = "«btcbot budget reset --reason …» writes it anew, or restore a backup"
 _NO_QUOTES: Final[Mapping[str, Quote]] = {}
 
 
@@ -60,11 +61,9 @@ class RunMetricsRecorder:
 
     def cycle_ended(self, end: CycleEnd, tx: Transaction) -> None:
         """Measure the cycle and note it down, in the unit that closes it."""
-        before, anew = self._before, self._store.value(METRICS_PEAK)
-        if anew:  # a human wants falls to be measured from the profit of then on
-            before = msgspec.structs.replace(
-                before, peak_pnl=Decimal(anew), drawdown=money.ZERO, drawdown_ratio=money.ZERO
-            )
+        before, anew = self._before, named_values.amount(self._store, METRICS_PEAK, _PEAK_MENDED_BY)
+        if anew is not None:  # a human wants falls to be measured from the profit of then on
+            before = msgspec.structs.replace(before, peak_pnl=anew, drawdown=money.ZERO, drawdown_ratio=money.ZERO)
             tx.put_value(METRICS_PEAK, "")
         measured = run_metrics.measure(self._ended(end), before, self._limits)
         tx.insert_note(
@@ -124,7 +123,7 @@ class RunMetricsRecorder:
         self._priced.update(quotes)
         unknown = [symbol for symbol in unusable if symbol not in self._priced]
         if unknown:
-            self._priced.update(msgspec.json.decode(self._store.value(values.MARKS) or "{}", type=dict[str, Decimal]))
+            self._priced.update(named_values.amounts(self._store, values.MARKS))
         return sum(symbol not in self._priced for symbol in unknown)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from btcbot.ports import Clock, Log, StateStore
-from btcbot.services import values
+from btcbot.services import named_values, values
 
 INTERVAL_MS: Final = 600_000
 
@@ -27,6 +27,9 @@ class SelfCheckResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def passed(self) -> bool:
         return not self.problems
+
+
+_decode: Final = msgspec.json.Decoder(SelfCheckResult).decode
 
 
 class SelfCheckService:
@@ -56,5 +59,4 @@ class SelfCheckService:
 
 def read_self_check(store: StateStore) -> SelfCheckResult | None:
     """The last recorded result."""
-    text = store.value(values.SELF_CHECK)
-    return msgspec.json.decode(text, type=SelfCheckResult) if text is not None else None
+    return named_values.decoded(store, values.SELF_CHECK, _decode, "restore a backup; the next run writes it anew")

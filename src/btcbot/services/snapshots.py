@@ -21,7 +21,7 @@ from btcbot.domain.money import plain
 from btcbot.domain.notes import Note, NoteKind
 from btcbot.errors import Refused
 from btcbot.ports import StateStore, Transaction
-from btcbot.services import values
+from btcbot.services import named_values, values
 from btcbot.services.watching import CycleEnd, CycleFacts
 
 #: The named value that holds the state.
@@ -29,8 +29,7 @@ RESULTS: Final = "results"
 #: Cycles with orders whose fills may be booked soon.
 DECIDED_KEPT: Final = 256
 
-_decode_state: Final = msgspec.json.Decoder(Results).decode
-_decode_marks: Final = msgspec.json.Decoder(dict[str, Decimal]).decode
+_decode_state: Final = named_values.decoder(Results)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -252,5 +251,5 @@ class _Marks:
         if quote is not None:
             return quote.bid
         if self._older is None:
-            self._older = _decode_marks(self._store.value(values.MARKS) or "{}")
+            self._older = named_values.amounts(self._store, values.MARKS)
         return self._older.get(symbol)

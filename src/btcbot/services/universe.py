@@ -4,7 +4,9 @@ A look asks for many symbols and is spread over as many cycles as it takes, so t
 looks nothing is asked and nothing is read. What was chosen outlives a restart, in the unit that closes the cycle.
 
 While nothing is chosen (no look has come to a decision yet, or no candidate passed the filters), the first of the
-configured symbols stand in, unless the settings want none; then nothing is bought until something is chosen.
+configured symbols stand in, unless the settings want none; then nothing is bought until something is chosen. That
+somebody stands in says nothing against what is held: it is neither bought nor sold until there is a choice, unless it
+left a set or is barred.
 """
 
 from __future__ import annotations
@@ -163,10 +165,16 @@ class SelectingUniverse:
         if self._is_due(now_ms):
             self._look_on(now_ms, instruments)
         active, also = self._state.active, tuple(held)
-        if active is not self._watched.active or also != self._held:
+        kept = () if self._state.symbols else self._kept(now_ms, instruments, also)
+        if active is not self._watched.active or also != self._held or kept != self._watched.only_marked:
             self._held = also
-            self._watched = Watched(active=active, watched=(*active, *(s for s in also if s not in active)))
+            watched = (*active, *(symbol for symbol in also if symbol not in active))
+            self._watched = Watched(active=active, watched=watched, only_marked=kept)
         return self._watched
+
+    def _kept(self, now_ms: int, instruments: Mapping[str, Instrument], held: Sequence[str]) -> tuple[str, ...]:
+        rules = decisions.tuned(self._rules, self._tuning())
+        return decisions.kept(held, self._known, instruments, self._state, rules, now_ms)
 
     def current(self) -> Watched:
         return self._watched
@@ -189,8 +197,7 @@ class SelectingUniverse:
         self._notes.clear()
 
     def _remember_refusals(self, cycle_id: str) -> None:
-        """Each order of this cycle that the venue refused for a cause of the symbol. Later its row only tells that the
-        refusal was confirmed."""
+        """Each order of this cycle that the venue refused for a cause of the symbol."""
         found = tuple(
             Refusal(order.symbol, order.updated_at_ms)
             for order in self._store.orders((OrderStatus.REFUSED_PROVISIONAL,))

@@ -13,6 +13,8 @@ TRADES_CURSOR_MS: Final = "trades_cursor_ms"
 #: The day (Istanbul) whose loss is being counted, and the total result with which it began.
 PNL_DAY: Final = "pnl_day"
 PNL_DAY_START: Final = "pnl_day_start"
+#: MAX_DAILY_LOSS_TRY as it was in force in the last cycle.
+DAILY_LOSS_MAX: Final = "daily_loss_max"
 #: The last bid of each symbol that was ever seen: a position without a quote today is still worth something.
 MARKS: Final = "marks"
 CYCLE_NUMBER: Final = "cycle_number"

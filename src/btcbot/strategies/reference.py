@@ -21,8 +21,8 @@ What comes with btcbot. `btcbot strategy list` and `btcbot strategy show NAME` t
 [how to write one](../how-to/strategy.md). Choose with `STRATEGY` and `STRATEGY_PARAMS`, or for a backtest with
 `--strategy` and `--param`. Parameters that a setting speaks of (`ENTRY_BUDGET_TRY`, `MIN_PROFIT_BPS`,
 `TAKE_PROFIT_FRACTION`, `ENTRY_SPREAD_BPS_MAX`, `MIN_ORDER_NOTIONAL_TRY`; for portfolios `PORTFOLIO_TARGETS`,
-`PORTFOLIO_DRIFT`, `PORTFOLIO_ORDER_OFFSET_BPS`, `REVERSION_…`, `TRY_CASH_TARGET`, `MAX_POSITION_TRY_PER_SYMBOL`) take
-their default from it.
+`PORTFOLIO_DRIFT`, `PORTFOLIO_ORDER_OFFSET_BPS`, `REVERSION_…`, `TRY_CASH_TARGET`, `MAX_POSITION_TRY_PER_SYMBOL`,
+`RISK_MAX_POSITION_PCT`) take their default from it.
 
 They are examples of rules, not advice: none of them is known to earn anything. What a strategy wishes goes through
 [the limits of risk](settings.md) like everything else.

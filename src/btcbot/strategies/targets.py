@@ -25,14 +25,17 @@ _WEIGHT: Final = re.compile(r"(?P<symbol>[A-Z0-9]{2,20}):(?P<weight>[01](\.[0-9]
 #: Weights that were scaled are rounded, so they may add up to a little more than 1.
 _SLACK: Final = Decimal("0.000001")
 _WEIGHT_PLACES: Final = 12
-_TRY_PLACES: Final = 8
+#: Decimals of a target.
+TRY_PLACES: Final = 8
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """In TRY. `values` and `targets` hold the same symbols: those with a quote, whether traded or winding down.
-    `new_cash` is what further buys may cost beside the orders that are open, fees included."""
+    `invested` is what all targets share: what is above the cash target. `new_cash` is what further buys may cost beside
+    the orders that are open, fees included."""
 
     equity: Decimal
+    invested: Decimal
     values: Mapping[str, Decimal]
     targets: Mapping[str, Decimal]
     new_cash: Decimal
@@ -82,16 +85,16 @@ def picture_of(
     reserve = max(cash_target, cash - locked - context.spendable)
     equity = cash + money.total(worth.values())
     unseen = money.total(share for symbol, share in shares.items() if symbol not in worth and _held(context, symbol))
-    most = money.divide_down(position_value_max, money.ONE + context.taker_rate, _TRY_PLACES)
+    most = money.divide_down(position_value_max, money.ONE + context.taker_rate, TRY_PLACES)
     invested = max(equity - reserve, money.ZERO)
     targets = {
-        symbol: min(money.divide_down(shares.get(symbol, money.ZERO) * invested, money.ONE - unseen, _TRY_PLACES), most)
+        symbol: min(money.divide_down(shares.get(symbol, money.ZERO) * invested, money.ONE - unseen, TRY_PLACES), most)
         if unseen < money.ONE
         else value
         for symbol, value in worth.items()
     }
     new_cash = max(min(context.spendable, cash - locked - cash_target), money.ZERO)
-    return Picture(equity=equity, values=worth, targets=targets, new_cash=new_cash)
+    return Picture(equity=equity, invested=invested, values=worth, targets=targets, new_cash=new_cash)
 
 
 def _shares(context: StrategyContext, weights: Mapping[str, Decimal]) -> Mapping[str, Decimal]:

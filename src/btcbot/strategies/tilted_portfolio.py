@@ -12,6 +12,10 @@ the first position as well. The mean reversion leg moves the targets: its anchor
 - Before the average is warm, the target alone counts.
 
 So a symbol is never wished to be bought and sold at once: the legs agree on one target before there is an order.
+
+What is wished never adds up to more than is invested, however many symbols are low at once: raises share what the
+targets of the others leave, each in proportion to itself. Where all are low none is, against the others, and nothing is
+raised; but what was bought low before is kept. No symbol is raised above `position_share_max` of the account.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from btcbot.strategies.base import Signal, StrategyContext
 from btcbot.strategies.parameters import Within
 from btcbot.strategies.portfolio import Portfolio
 from btcbot.strategies.signals import AtLeast, AtMost, ZScore
+from btcbot.strategies.targets import TRY_PLACES, Picture
 from btcbot.strategies.towards import Corridor, wishes_towards
 
 
@@ -38,6 +43,10 @@ class TiltedPortfolio(Portfolio, frozen=True, kw_only=True):
     tilt: Annotated[
         Decimal, Within(0, 1, "Share of a target by which it is raised or lowered; 0: the targets alone count.")
     ] = Decimal("0.3")
+    position_share_max: Annotated[
+        Decimal,
+        Within(1, 100, "Percent of the account to which a target may be raised; a higher target is left as it is."),
+    ] = Decimal(40)
     reversion_window: Annotated[int, Within(2, 10_000, "Bars of the average and of the deviation.", log=True)] = 60
     reversion_entry_z: Annotated[
         Decimal, Within("0.1", 10, "Standard deviations from the average at which a target is moved.", step="0.1")
@@ -65,14 +74,34 @@ class TiltedPortfolio(Portfolio, frozen=True, kw_only=True):
 
     def generate(self, context: StrategyContext) -> Sequence[Intent]:
         picture = self.picture(context)
-        corridors = {symbol: self._corridor(context, symbol, target) for symbol, target in picture.targets.items()}
-        return wishes_towards(context, picture, corridors, self.terms(context, self.name))
+        return wishes_towards(context, picture, self.corridors(context, picture), self.terms(context, self.name))
 
-    def _corridor(self, context: StrategyContext, symbol: str, target: Decimal) -> Corridor:
-        signals = context.signals.get(symbol)
+    def corridors(self, context: StrategyContext, picture: Picture) -> Mapping[str, Corridor]:
+        """Where each symbol is to be. The lower edges, up to which is bought, add up to `picture.invested` at most, or
+        to the targets where those are more."""
+        found = {symbol: self._corridor(context, symbol, picture) for symbol in picture.targets}
+        raises = {
+            symbol: corridor.least - picture.targets[symbol]
+            for symbol, corridor in found.items()
+            if corridor.least > picture.targets[symbol]
+        }
+        wanted = money.total(raises.values())
+        room = max(picture.invested - money.total(one.least for one in found.values()) + wanted, money.ZERO)
+        if wanted <= room:
+            return found
+        shared = {
+            symbol: picture.targets[symbol] + money.divide_down(raised * room, wanted, TRY_PLACES)
+            for symbol, raised in raises.items()
+        }
+        return {symbol: one._replace(least=shared.get(symbol, one.least)) for symbol, one in found.items()}
+
+    def _corridor(self, context: StrategyContext, symbol: str, picture: Picture) -> Corridor:
+        signals, target = context.signals.get(symbol), picture.targets[symbol]
         if signals is None:
             return Corridor(target, target)
-        raised, lowered = target * (money.ONE + self.tilt), target * (money.ONE - self.tilt)
+        most = money.divide_down(picture.equity * self.position_share_max, Decimal(100), TRY_PLACES)
+        raised = max(min(target * (money.ONE + self.tilt), most), target)
+        lowered = target * (money.ONE - self.tilt)
         why = f"; close {signals['z']:.2f} deviations from its average of {self.reversion_window} bars"
         if signals["is_low"]:
             return Corridor(raised, raised, why)

@@ -226,8 +226,7 @@ class World:
     def _only_narrowed(report: CycleReport) -> bool:
         """It read all that it wanted to read, and its overseers let it order nothing."""
         return report.outcome is CycleOutcome.OBSERVE_ONLY and all(
-            reason.startswith(_OF_OVERSEERS) or reason.partition(": ")[2].startswith(_OF_OVERSEERS)
-            for reason in report.reasons
+            reason.startswith(_OF_OVERSEERS) for reason in report.reasons
         )
 
     @contextmanager

@@ -26,6 +26,7 @@ from btcbot.adapters.journal.agent import TapedAgent
 from btcbot.adapters.journal.facts import Asked, Reader, Writer
 from btcbot.adapters.journal.lines import Event
 from btcbot.adapters.logs import configure_logging, shutdown_logging
+from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.config.agent_key import read_agent_key
 from btcbot.config.secrets import Secret
@@ -399,6 +400,7 @@ def service(store: SqliteStore, policy: LlmPolicy) -> AgentService:
         policy,
         store,
         ManualClock(),
+        MemoryMetrics(),
         structlog.get_logger("btcbot"),
         dict,
         falls_back_to_rules=False,

@@ -79,7 +79,7 @@ def cycles(metrics: NullMetrics | MetricsWindow, count: int) -> float:
             for _ in range(6):
                 metrics.observe("btcbot_store_transaction_seconds", 0.001)
                 metrics.count("btcbot_venue_requests_total", endpoint="trades", result="2xx")
-            metrics.count("btcbot_cycles_total", outcome="completed")
+            metrics.count("btcbot_cycles_total", outcome="completed", cause="none")
             metrics.observe("btcbot_cycle_seconds", 0.01)
             if isinstance(metrics, MetricsWindow):
                 metrics.take()

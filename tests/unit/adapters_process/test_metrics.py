@@ -81,7 +81,7 @@ def test_in_memory() -> None:
     for entry in CATALOGUE.values():
         expected = {MetricKind.COUNTER: Decimal("3.5"), MetricKind.GAUGE: 2, MetricKind.HISTOGRAM: 2}[entry.kind]
         assert metrics.value(entry.name, **{label: f"some-{label}" for label in entry.labels}) == expected
-    assert metrics.value("btcbot_cycles_total", outcome="never") is None
+    assert metrics.value("btcbot_cycles_total", outcome="never", cause="none") is None
 
 
 def test_on_the_prometheus_page(prometheus: PrometheusMetrics) -> None:
@@ -134,7 +134,7 @@ def test_what_is_not_in_the_catalogue_fails_everywhere(
     with pytest.raises(AssertionError, match="has the labels"):
         metrics.count("btcbot_fills_total", symbol="BTCTRY", pair="BTCTRY")
     with pytest.raises(AssertionError, match="is a counter, not a gauge"):
-        metrics.gauge("btcbot_cycles_total", 1, outcome="done")
+        metrics.gauge("btcbot_cycles_total", 1, outcome="done", cause="none")
 
 
 @pytest.mark.parametrize("kind", ["null", "memory", "otlp"])
@@ -143,7 +143,7 @@ def test_counters_only_grow(kind: str, otlp: OtlpMetrics) -> None:
     metrics = plugged[kind]
 
     with pytest.raises(AssertionError, match="cannot go down"):
-        metrics.count("btcbot_cycles_total", -1, outcome="done")
+        metrics.count("btcbot_cycles_total", -1, outcome="done", cause="none")
 
 
 # --- Prometheus' port ------------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 from tests.unit.backtest.market import WIDE, a_plan, random_columns
+from tests.unit.backtest.results import CYCLES, a_result, frame
 
 from btcbot.adapters.replay.columns import BarColumns
-from btcbot.backtest.compare import comparison, ranked, show_comparison
+from btcbot.backtest.compare import comparison, finished_run, ranked, show_comparison
 from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.findings import Findings, examine
 from btcbot.backtest.plan import settings_for
@@ -87,6 +88,30 @@ def test_the_reasons_for_which_a_cycle_did_not_trade_are_counted() -> None:
         assert 0 < sum(count for _, count in row.no_trades) <= idle
     ema = next(row for row in ranked(runs) if row.name == "ema_cross")
     assert ema.no_trades[0][0] == "nothing_wished"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reasons", "why"),
+    [
+        ("observe_only", "budget:daily_loss: 618 TRY lost today; the limit is 500", "budget:daily_loss"),
+        ("observe_only", "BTCTRY: barred:repeated_refusals: 3 sells; 5 minutes are left", "barred:repeated_refusals"),
+        (
+            "observe_only",
+            "observe_only:venue_unavailable: HTTP 502; gate_closed:dry_run",
+            "observe_only:venue_unavailable",
+        ),
+        ("completed", "budget:exposure: 4000 TRY; gate_closed:kill_file", "gate_closed:kill_file"),
+        ("completed", "budget:exposure: 4000 TRY", "risk_block:cooldown"),
+        ("completed", "", "risk_block:cooldown"),
+    ],
+)
+def test_why_a_cycle_did_not_trade_is_a_code_and_no_pair(outcome: str, reasons: str, why: str) -> None:
+    cycle = {"number": 1, "cycle_id": "c1", "at_ms": 1, "outcome": outcome, "reasons": reasons, "intents": 1,
+             "allowed": 0, "submitted": 0, "cancels": 0, "fills": 0, "equity": "10000"}  # fmt: skip
+    refused = {"cycle_id": "c1", "at_ms": 1, "symbol": "ADATRY", "side": "buy", "price": "1", "quantity": "1",
+               "allowed": False, "code": "risk_block:cooldown", "detail": ""}  # fmt: skip
+    result = a_result(decisions=[refused], cycles=frame([cycle], CYCLES))
+    assert finished_run("example", result).no_trades == {why: 1}
 
 
 def test_the_table_fits_a_terminal_and_shows_every_strategy() -> None:

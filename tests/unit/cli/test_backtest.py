@@ -64,6 +64,40 @@ def test_a_range_and_a_choice_of_symbols(run: Run, bars: Path) -> None:
     assert list(told["symbols"]) == ["XRPTRY"]
 
 
+def test_the_pairs_of_the_live_settings_are_played(run: Run, bars: Path, tmp_path: Path) -> None:
+    """Two pairs are recorded, one is traded: buy and hold is of that one too."""
+    env = tmp_path / "paper.env"
+    env.write_text("SYMBOLS=xrp_try\n")
+    env.chmod(0o600)
+
+    def played(*arguments: object) -> list[str]:
+        said = run("backtest", bars, *arguments, "--json")
+        assert said.status == 0, said.err
+        return list(json.loads(said.out)["symbols"])
+
+    assert played("--env-file", env) == ["XRPTRY"]
+    assert played("--env-file", env, "--profile", "stage4", "--set", "RISK_MAX_POSITION_PCT=100") == ["XRPTRY"]
+    assert played("--set", "SYMBOLS=ADATRY", "--env-file", env) == ["ADATRY"], "--set wins over the file"
+    assert played("--set", "UNIVERSE_SYMBOLS=ADATRY") == ["ADATRY"], "by its other name too"
+    assert played("--symbols", "ADATRY", "--env-file", env, "--set", "SYMBOLS=XRPTRY") == ["ADATRY"], (
+        "it wins over both"
+    )
+    assert played() == ["ADATRY", "XRPTRY"]
+    stage7 = run("stage7-backtest", bars, "--env-file", env, "--json")
+    assert stage7.status == 0, stage7.err
+    assert list(json.loads(stage7.out)["symbols"]) == ["XRPTRY"]
+    missing = run("backtest", bars, "--set", "SYMBOLS=XRPTRY,BTCTRY")
+    assert (missing.status, missing.out) == (2, "")
+    (line,) = missing.err.splitlines()
+    assert "BTCTRY" in line
+
+
+def test_the_same_pairs_give_the_same_result_by_either_way(run: Run, bars: Path) -> None:
+    told = [json.loads(run("backtest", bars, *given, "--json").out)["fingerprint"]
+            for given in (["--symbols", "XRPTRY"], ["--set", "SYMBOLS=XRPTRY"])]  # fmt: skip
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -88,6 +122,10 @@ def test_a_range_and_a_choice_of_symbols(run: Run, bars: Path) -> None:
         (["--profile", "stage7", "--set", "ADAPTATION_ENABLED=true"], "adapts with --include-adaptation"),
         (["--profile", "stage4", "--set", "PORTFOLIO_TARGETS=ADATRY:0.5"], "PORTFOLIO_TARGETS"),
         (["--profile", "stage4", "--set", "MAX_INTENT_NOTIONAL_TRY=50"], "MAX_INTENT_NOTIONAL_TRY: 50 is below"),
+        (["--set", "SYMBOLS=BTC-TRY"], "SYMBOLS: holds a pair that is not"),
+        (["--set", "MAX_TOTAL_EXPOSURE_TRY=50"], "MAX_TOTAL_EXPOSURE_TRY: 50 is below"),
+        (["--set", "ENTRY_BUDGET_TRY=50"], "ENTRY_BUDGET_TRY: 50 less the fee"),
+        (["--profile", "stage4", "--set", "RISK_MAX_GROSS_EXPOSURE_TRY=50"], "RISK_MAX_GROSS_EXPOSURE_TRY: 50 is"),
         (["--compare", "ema_cross"], "--compare: name at least two strategies"),
         (["--compare", "ema_cross,ema_cross"], "--compare: name at least two strategies, each once"),
         (["--compare", "ema_cross,rebalence"], "did you mean rebalance"),

@@ -17,6 +17,7 @@ from btcbot.decisions.results import Holding, Results
 from btcbot.domain.stance import TradingMode
 from btcbot.services import values
 from btcbot.services.budget_record import BUDGET, InForce
+from btcbot.services.day_loss import DAILY_LOSS_MAX
 from btcbot.services.days import day
 from btcbot.services.snapshots import RESULTS, plain_json
 
@@ -81,10 +82,55 @@ def test_it_tells_results_limits_and_what_is_in_force(run: Run, fallen: Path) ->
         "cycle_id": "c00000006",
     }
     assert told["resets"] == []
+    assert told["daily_loss"] is None, "no cycle has kept the limit yet"
     shown = run("budget", "status", "--db", fallen).out
     assert "REDUCE_RISK_ONLY, buys at 0.5" in shown
     assert "RISK_MAX_DRAWDOWN_TRY" in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("limit", "refuses", "line"),
+    [
+        ("5", True, "REFUSED: 5.42 lost, at most 5 (MAX_DAILY_LOSS_TRY)"),
+        ("5.42", True, "REFUSED: 5.42 lost, at most 5.42 (MAX_DAILY_LOSS_TRY)"),
+        ("500", False, "not refused by this limit: 5.42 lost, at most 500 (MAX_DAILY_LOSS_TRY)"),
+    ],
+)
+def test_it_tells_whether_the_loss_of_the_day_refuses_buys(
+    run: Run, fallen: Path, limit: str, refuses: bool, line: str
+) -> None:
+    """618 were lost with a limit of 500 and every buy was refused, and it said «NORMAL, buys whole»."""
+    keep(fallen, limit)
+    told = run("budget", "status", "--json", "--db", fallen).json
+    assert told["daily_loss"] == {"limit": limit, "lost": "5.42", "refuses_buys": refuses}
+    assert line in run("budget", "status", "--db", fallen).out
+
+
+def test_a_loss_of_the_day_that_is_not_known_is_told_as_such(run: Run, book: Path, fallen: Path) -> None:
+    keep(fallen, "500")
+    store = SqliteStore.open(fallen)
+    with store.transaction() as tx:
+        tx.put_value(values.PNL_DAY, "2026-01-31")
+    store.close()
+    told = run("budget", "status", "--json", "--db", fallen).json
+    assert told["daily_loss"] == {"limit": "500", "lost": None, "refuses_buys": None}
+    assert "no cycle has begun the day" in run("budget", "status", "--db", fallen).out
+    store = SqliteStore.open(fallen)
+    with store.transaction() as tx:
+        tx.put_value(values.MARKS, "{}")
+    store.close()
+    told = run("budget", "status", "--json", "--db", fallen).json
+    assert told["daily_loss"] == {"limit": "500", "lost": None, "refuses_buys": True}
+    assert "REFUSED while today's loss is unknown" in run("budget", "status", "--db", fallen).out
+
+
+def keep(book: Path, limit: str) -> None:
+    """What a cycle keeps of MAX_DAILY_LOSS_TRY."""
+    store = SqliteStore.open(book)
+    with store.transaction() as tx:
+        tx.put_value(DAILY_LOSS_MAX, limit)
+    store.close()
 
 
 def test_what_was_lost_on_another_day_is_no_loss_of_today(run: Run, fallen: Path) -> None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.builders import a_report
 from tests.unit.cli.books import SUSPENSE_ENTRY, Run, entry, order
 
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding, shown, summary, worst_of
 from btcbot.cli.checks_local import books, ops
-from btcbot.cli.checks_slo import judged
+from btcbot.cli.checks_slo import drawdown, judged
 from btcbot.config.groups.slo import SloSettings, slo_problems
+from btcbot.decisions.results import Results
 from btcbot.domain.cycles import CycleReport
 from btcbot.domain.ledger import Account, EntryKind
 from btcbot.domain.orders import Order, OrderStatus
-from btcbot.services import values
+from btcbot.services import budget_record, values
+from btcbot.services.snapshots import RESULTS, plain_json
 
 NOW_MS = 1_790_000_000_000
 
@@ -77,14 +80,6 @@ class TestSlo:
         assert found.level == level
         assert f"{slow_ms} ms" in found.message
 
-    @pytest.mark.parametrize(("low", "level"), [("900", PASS), ("899.9", WARN), ("800", WARN), ("799.9", FAIL)])
-    def test_a_fall_of_the_equity_even_when_it_came_back(self, low: str, level: str) -> None:
-        cycles = [a_cycle(1), a_cycle(2, equity=None), a_cycle(3, equity=low), a_cycle(4, equity="990")]
-        assert judgement(cycles)["drawdown"].level == level
-
-    def test_a_rise_is_no_fall(self) -> None:
-        assert judgement([a_cycle(1, equity="100"), a_cycle(2, equity="1000")])["drawdown"].level == PASS
-
     def test_limits_that_contradict_each_other(self) -> None:
         assert slo_problems(SloSettings()) == []
         wrong = SloSettings(doctor_slo_max_latency_ms_warn=20_000, doctor_slo_min_fill_rate_fail=Decimal("0.9"))
@@ -99,6 +94,82 @@ class TestSlo:
         found = {check["name"]: check for check in said.json["checks"] if check["category"] == "slo"}
         assert found["orders"]["message"] == "4 were sent, too few to judge"
         assert found["latency"]["message"].startswith("1100 ms")
+
+
+class TestDrawdown:
+    """Of an account of 50,000 TRY, of which the profit of each cycle is told."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[SqliteStore]:
+        store = SqliteStore.in_memory()
+        yield store
+        store.close()
+
+    def earned(self, store: SqliteStore, *profits: str, moved: dict[int, str] | None = None) -> Finding:
+        """`moved`: by the number of a cycle, what had been paid in by then (or out, below zero)."""
+        with store.transaction() as tx:
+            for number, profit in enumerate(profits):
+                paid_in = Decimal((moved or {}).get(number, "0"))
+                tx.insert_cycle(
+                    a_report(
+                        number,
+                        started_at_ms=NOW_MS + number * 10_000,
+                        ended_at_ms=NOW_MS + number * 10_000,
+                        equity_try=Decimal(50_000) + Decimal(profit) + paid_in,
+                        unrealized_pnl_try=Decimal(profit),
+                    )
+                )
+        return drawdown(store, SloSettings())
+
+    @pytest.mark.parametrize(("now", "level"), [("-5000", PASS), ("-5005", WARN), ("-10000", WARN), ("-10005", FAIL)])
+    def test_a_fall_of_the_profit(self, store: SqliteStore, now: str, level: str) -> None:
+        found = self.earned(store, "0", "-100", now)
+        assert found.level == level
+        assert f"{now[1:]} TRY below its highest since 2026-09-21 14:13:20Z (3 cycles)" in found.message
+
+    def test_a_withdrawal_is_no_loss_and_ends_no_canary(self, store: SqliteStore) -> None:
+        """39,000 of 50,000 withdrawn, nothing lost: it was told as 0.78 of the highest equity."""
+        found = self.earned(store, "0", "10", "10", moved={2: "-39000"})
+        assert found.level == PASS
+        assert "is 0 TRY below" in found.message
+
+    def test_a_deposit_hides_no_loss(self, store: SqliteStore) -> None:
+        assert self.earned(store, "0", "-15000", "-15000", moved={1: "100000", 2: "100000"}).level == FAIL
+
+    def test_a_fall_is_seen_although_it_began_long_before_the_last_twenty_cycles(self, store: SqliteStore) -> None:
+        found = self.earned(store, "0", *["-6500"] * 200)
+        assert (found.level, "0.13 of the account" in found.message) == (WARN, True)
+
+    def test_a_rise_is_no_fall(self, store: SqliteStore) -> None:
+        assert self.earned(store, "0", "1000").level == PASS
+
+    def test_no_cycle_that_could_tell(self, store: SqliteStore) -> None:
+        with store.transaction() as tx:
+            tx.insert_cycle(a_report(1))
+        assert drawdown(store, SloSettings()).level == PASS
+
+    def test_coins_that_were_taken_back_are_no_loss(self, store: SqliteStore) -> None:
+        """Their gain leaves the profit with them; it is measured from then on."""
+        with store.transaction() as tx:
+            at_ms = NOW_MS + 15_000
+            tx.insert_entry(
+                replace(entry("release:BTCTRY:1", EntryKind.ADOPTION, Account.OPENING, "BTC", "-1"), at_ms=at_ms)
+            )
+        found = self.earned(store, "0", "20000", "0", "0")
+        assert (found.level, "(2 cycles)" in found.message) == (PASS, True)
+
+    def test_an_overseen_run_tells_its_own_with_its_resets(self, store: SqliteStore) -> None:
+        """The profit is nothing, 13,000 below the peak; a reset measures it from now on."""
+        self.earned(store, "0")
+        with store.transaction() as tx:
+            tx.put_value(RESULTS, plain_json(Results(peak=Decimal(13_000), peak_equity=Decimal(50_000))))
+        found = drawdown(store, SloSettings())
+        assert found.level == FAIL
+        assert "13000 TRY below its highest since the first cycle of stage4-run or stage7-run, 0.26" in found.message
+        budget_record.reset(store, NOW_MS, "looked at it")
+        found = drawdown(store, SloSettings())
+        assert found.level == PASS
+        assert "since the «btcbot budget reset» of 2026-09-21 14:13:20Z" in found.message
 
 
 class TestBooks:

@@ -11,7 +11,7 @@ from tests.unit.cli.books import FakeBot, Run, refused
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.cli import reading
 from btcbot.decisions.freeze import FreezeRecord, Sighting, Unexplained, UnexplainedKind
-from btcbot.services.freeze_record import ORDER_FREEZE, ORDER_FREEZE_WATCH, encoded
+from btcbot.services.freeze_record import ORDER_FREEZE, ORDER_FREEZE_ACKNOWLEDGED, ORDER_FREEZE_WATCH, encoded
 
 STRANGER = Unexplained(
     key="venue:77", kind=UnexplainedKind.OTHER_BOOK, symbol="BTCTRY", detail="buy 0.001 at 990000, \x1b[31mred"
@@ -54,6 +54,35 @@ def test_a_freeze_is_told_with_its_orders(run: Run, frozen: Path, command: tuple
     shown = run(*command, "--db", frozen)
     assert "btcbot freeze clear --yes" in shown.out
     assert "\x1b" not in shown.out
+
+
+@pytest.mark.parametrize("command", STATUS)
+def test_an_acknowledged_order_is_told_from_one_that_may_freeze(
+    run: Run, frozen: Path, command: tuple[str, ...]
+) -> None:
+    """Both are still shown by the venue; only one of them can stop orders again."""
+    assert run("freeze", "clear", "--yes", "--db", frozen).status == 0
+    told = run(*command, "--json", "--db", frozen).json
+    assert {one["order"]["key"]: one["acknowledged"] for one in told["watched"]} == {
+        "venue:77": True,
+        "own:btcbot-test-3": False,
+    }
+    lines = run(*command, "--db", frozen).out.splitlines()
+    (stranger,) = [line for line in lines if line.lstrip().startswith("other_book")]
+    (ours,) = [line for line in lines if line.lstrip().startswith("missing")]
+    assert stranger.rstrip().endswith("yes, never freezes again")
+    assert ours.split()[-1] == "no"
+
+
+def test_the_orders_of_a_freeze_that_holds_are_not_acknowledged_yet(run: Run, frozen: Path) -> None:
+    store = SqliteStore.open(frozen)
+    with store.transaction() as tx:
+        tx.put_value(ORDER_FREEZE_ACKNOWLEDGED, encoded(["venue:5"]))
+    store.close()
+    lines = run("freeze", "status", "--db", frozen).out.splitlines()
+    (stranger,) = [line for line in lines if line.lstrip().startswith("other_book")]
+    assert stranger.split()[-1] == "no"
+    assert "acknowledged  1 order(s) that do not freeze again" in lines
 
 
 @pytest.mark.parametrize("command", CLEAR)

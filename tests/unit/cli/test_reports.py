@@ -6,14 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.builders import a_report
 from tests.unit.cli.books import SECRET, SUSPENSE_ENTRY, FakeBot, Run, fill_book, refused
 
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.cli import COMMANDS
+from btcbot.decisions.freeze import FreezeRecord, Unexplained, UnexplainedKind
+from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.reasons import TradingState
+from btcbot.domain.universe import Freeze, UniverseState
+from btcbot.services.freeze_record import ORDER_FREEZE, encoded
+from btcbot.services.universe import UNIVERSE_STATE, UniverseNote
 
 REPORTS = (
     ("status",),
@@ -29,6 +36,13 @@ REPORTS = (
     ("kill", "status"),
     ("config",),
 )
+
+
+def put(book: Path, key: str, text: str) -> None:
+    store = SqliteStore.open(book)
+    with store.transaction() as tx:
+        tx.put_value(key, text)
+    store.close()
 
 
 class TestStatus:
@@ -86,6 +100,104 @@ class TestStatus:
     def test_without_a_database(self, run: Run, tmp_path: Path) -> None:
         refused(run("status"), "no database at btcbot_state.db", "btcbot run", "--db")
         assert list(tmp_path.iterdir()) == []
+
+
+class TestWhatFreezes:
+    def test_an_order_that_froze_all_others_is_not_unexplained_none(self, run: Run, book: Path) -> None:
+        detail = "buy 0.001 at 990000, \x1b[31mred"
+        strange = tuple(
+            Unexplained(key=f"venue:{at}", kind=UnexplainedKind.OTHER_BOOK, symbol="BTCTRY", detail=detail)
+            for at in range(3)
+        )
+        put(book, ORDER_FREEZE, encoded(FreezeRecord(since_ms=1, cycle_id="c00000007", orders=strange)))
+        told = run("status", "--json", "--db", book).json
+        assert told["unexplained_orders"][0] == {
+            "key": "venue:0", "kind": "other_book", "symbol": "BTCTRY", "detail": detail,
+        }  # fmt: skip
+        (line,) = [one for one in run("status", "--db", book).out.splitlines() if one.startswith("unexplained")]
+        assert "-0.1 ETH, 3 orders, so no new one leaves (other_book BTCTRY: buy 0.001 at 990000, " in line
+        assert line.endswith("; and 1 more); see «btcbot freeze status»")
+        assert "\x1b" not in line
+
+    def test_nothing_is_unexplained(self, run: Run, book: Path) -> None:
+        assert run("status", "--json", "--db", book).json["unexplained_orders"] == []
+        assert "unexplained      -0.1 ETH\n" in run("status", "--db", book).out
+
+
+class TestPairsChosen:
+    """Of a book whose last cycle was one of stage4-run."""
+
+    @pytest.fixture(autouse=True)
+    def overseen(self, book: Path) -> None:
+        store = SqliteStore.open(book)
+        with store.transaction() as tx:
+            tx.insert_cycle(a_report(8, mode="dry_run", profile="stage4-run"))
+        store.close()
+
+    def chosen(self, book: Path, state: UniverseState, *notes: tuple[int, UniverseNote]) -> None:
+        put(book, UNIVERSE_STATE, encoded(state))
+        store = SqliteStore.open(book)
+        with store.transaction() as tx:
+            for at_ms, note in notes:
+                tx.insert_note(Note(kind=NoteKind.UNIVERSE, cycle_id="c00000008", at_ms=at_ms, body=encoded(note)))
+        store.close()
+
+    def test_the_pairs_and_since_when(self, run: Run, book: Path) -> None:
+        """Chosen before them: others. A later look in another order, and one that was frozen, changed nothing."""
+        self.chosen(
+            book,
+            UniverseState(symbols=("SOLTRY", "XRPTRY"), refreshed_at_ms=1_790_000_900_000),
+            (1_790_000_000_000, UniverseNote(symbols=("BTCTRY", "XRPTRY"))),
+            (1_790_000_600_000, UniverseNote(symbols=("XRPTRY", "SOLTRY"))),
+            (1_790_000_900_000, UniverseNote(symbols=("SOLTRY", "XRPTRY"))),
+            (1_790_001_000_000, UniverseNote(symbols=("SOLTRY", "XRPTRY"), frozen=Freeze.STALE_DATA)),
+        )
+        assert run("status", "--json", "--db", book).json["universe"] == {
+            "symbols": ["SOLTRY", "XRPTRY"],
+            "is_fallback": False,
+            "since_ms": 1_790_000_600_000,
+            "looked_at_ms": 1_790_000_900_000,
+            "frozen": "STALE_DATA",
+        }
+        assert (
+            "pairs chosen     SOLTRY, XRPTRY, since 2026-09-21 14:23:20Z; left as they were: STALE_DATA\n"
+            in run("status", "--db", book).out
+        )
+
+    def test_that_they_only_stand_in(self, run: Run, book: Path) -> None:
+        symbols = ("BTCTRY", "ETHTRY")
+        self.chosen(
+            book,
+            UniverseState(fallback=symbols, refreshed_at_ms=1_790_000_000_000),
+            (1_789_999_000_000, UniverseNote(symbols=symbols)),
+            (1_790_000_000_000, UniverseNote(symbols=symbols, is_fallback=True)),
+        )
+        told = run("status", "--json", "--db", book).json["universe"]
+        assert (told["is_fallback"], told["since_ms"], told["frozen"]) == (True, 1_790_000_000_000, None)
+        assert "nothing was worth choosing: these stand in\n" in run("status", "--db", book).out
+
+    def test_that_there_are_none(self, run: Run, book: Path) -> None:
+        self.chosen(book, UniverseState(refreshed_at_ms=1_790_000_000_000))
+        assert "none, so nothing is bought; nothing was worth choosing\n" in run("status", "--db", book).out
+
+    def test_nothing_where_the_last_cycle_went_by_the_settings(self, run: Run, book: Path) -> None:
+        """They want no choice any more: what was chosen before lies there still, and no longer holds."""
+        self.chosen(book, UniverseState(symbols=("SOLTRY",), refreshed_at_ms=1_790_000_000_000))
+        store = SqliteStore.open(book)
+        both = dict.fromkeys(("BTCTRY", "DOGETRY"), (Decimal(1), Decimal(2)))
+        with store.transaction() as tx:
+            tx.insert_cycle(a_report(9, mode="dry_run", profile="stage4-run", quotes=both))
+        store.close()
+        assert run("status", "--json", "--db", book).json["universe"] is None
+        assert "pairs chosen" not in run("status", "--db", book).out
+
+    def test_nothing_of_a_run_that_chooses_none(self, run: Run, book: Path) -> None:
+        self.chosen(book, UniverseState(symbols=("SOLTRY",), refreshed_at_ms=1_790_000_000_000))
+        store = SqliteStore.open(book)
+        with store.transaction() as tx:
+            tx.insert_cycle(a_report(9, mode="dry_run"))
+        store.close()
+        assert run("status", "--json", "--db", book).json["universe"] is None
 
 
 class TestWhichDatabase:

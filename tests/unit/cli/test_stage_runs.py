@@ -125,6 +125,9 @@ def test_two_ways_to_simulate_at_once_are_refused(run: Run) -> None:
         ("NOTIONAL_CAP_TRY_PER_CYCLE", "99"),
         ("MAX_POSITION_TRY_PER_SYMBOL", "100"),
         ("MAX_NOTIONAL_PER_ORDER_TRY", "80"),
+        ("MAX_TOTAL_EXPOSURE_TRY", "50"),
+        ("RISK_MAX_GROSS_EXPOSURE_TRY", "50"),
+        ("AGENT_MAX_ORDER_NOTIONAL_TRY", "50"),
     ],
 )
 @pytest.mark.parametrize("command", STAGES)
@@ -132,6 +135,7 @@ def test_a_cap_below_the_venues_minimum_is_refused_with_the_number(
     run: Run, at_venue: Venue, monkeypatch: pytest.MonkeyPatch, command: str, name: str, text: str
 ) -> None:
     monkeypatch.setenv("ADAPTATION_ENABLED", "false")
+    monkeypatch.setenv("AGENT_POLICY_ENABLED", "true")
     monkeypatch.setenv(name, text)
     said = run(command, *(["--dry-run"] if command == "stage4-run" else []))
     refused_late(said, name, f" {text} is below ")
@@ -145,6 +149,49 @@ def test_symbols_that_the_venue_does_not_list_are_refused_with_the_nearest(
     said = run(command)
     refused_late(said, "SYMBOLS")
     assert "did you mean ETHTRY?" in said.err
+
+
+@pytest.mark.parametrize("command", STAGES)
+def test_an_agent_that_lets_no_traded_pair_through_is_refused(
+    run: Run, at_venue: Venue, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("AGENT_POLICY_ENABLED", "true")
+    monkeypatch.setenv("SYMBOLS", "BTCTRY,ETHTRY")
+    monkeypatch.setenv("AGENT_SYMBOL_ALLOWLIST", "SOLTRY")
+    refused_late(run(command), "AGENT_SYMBOL_ALLOWLIST", "name one of BTCTRY, ETHTRY")
+
+
+def test_a_budget_of_another_strategy_refuses_no_start(
+    run: Run, at_venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENTRY_BUDGET_TRY, 500 by default, is below the least order: the portfolio never spends it."""
+    monkeypatch.setenv("MIN_ORDER_NOTIONAL_TRY", "600")
+    monkeypatch.setenv("MAX_INTENT_NOTIONAL_TRY", "700")
+    said = run("stage4-run", "--dry-run")
+    assert said.status == 0, said.err
+    monkeypatch.delenv("MAX_INTENT_NOTIONAL_TRY")
+    monkeypatch.setenv("STRATEGY", "profit_v1")
+    refused_late(run("run"), "ENTRY_BUDGET_TRY: 500 less the fee is below the minimum of 600")
+
+
+@pytest.mark.parametrize(("command", "target", "is_told"), [
+    ("run", "2000", True), ("stage4-run", "2000", True), ("stage7-run", "2000", True),
+    ("run", "300", False), ("stage4-run", "300", False), ("stage7-run", "300", False),
+])  # fmt: skip
+def test_a_start_that_can_buy_nothing_says_so_and_which_settings_to_change(
+    run: Run, at_venue: Venue, monkeypatch: pytest.MonkeyPatch, command: str, target: str, is_told: bool
+) -> None:
+    """1,000 TRY in the account of a dry run. The cycles complete all the same."""
+    monkeypatch.setenv("TRY_CASH_TARGET", target)
+    monkeypatch.setenv("TRY_CASH_MAX", "2000")
+    said = run(command)
+    assert said.status == 0, said.err
+    told = [line for line in said.err.splitlines() if line.startswith("btcbot ") and "nothing can be bought" in line]
+    assert len(told) == is_told
+    for line in told:
+        assert line.startswith(f"btcbot {command}: nothing can be bought: 1000 TRY are there")
+        assert "lower TRY_CASH_TARGET, or raise DRY_RUN_TRY_BALANCE" in line
+    assert ("nothing_can_be_bought" in said.err) == is_told, "the log has it too"
 
 
 def test_adaptation_that_would_begin_outside_its_bounds_is_refused(
@@ -175,6 +222,7 @@ def test_one_cycle_without_keys_is_simulated_and_says_so(run: Run, at_venue: Ven
     said = run(command, "--db", "one.db", *(["--dry-run"] if command == "stage4-run" else []))
     assert said.status == 0, said.err
     assert f"btcbot {command}: side effects BLOCKED by dry_run" in said.err
+    assert "database_of_another_key" not in said.err, "it is of no key at all"
     store = SqliteStore.open(Path("one.db"), read_only=True)
     try:
         [report] = store.cycles(10)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.bootstrap.agents import agent_key, agent_policy, agent_rules, agent_service
 from btcbot.config.groups.agent import AgentSettings, agent_problems
 from btcbot.config.loading import load_settings
@@ -90,7 +91,7 @@ def test_it_is_off_by_default() -> None:
     settings = load()
     assert agent_problems(settings) == []
     assert agent_policy(settings, agent_key(settings)) is None
-    assert agent_service(settings, None, None, ManualClock(), ListLog(), dict) is None  # type: ignore[arg-type]
+    assert agent_service(settings, None, None, ManualClock(), MemoryMetrics(), ListLog(), dict) is None  # type: ignore[arg-type]
 
 
 def test_with_rules_alone_nobody_is_asked() -> None:
@@ -98,5 +99,5 @@ def test_with_rules_alone_nobody_is_asked() -> None:
     assert agent_policy(settings, agent_key(settings)) is None
     rules = agent_rules(settings)
     assert (rules.symbols, rules.cooldown_ms) == ({"BTCTRY"}, 5_000)
-    made = agent_service(settings, None, None, ManualClock(), ListLog(), dict)  # type: ignore[arg-type]
+    made = agent_service(settings, None, None, ManualClock(), MemoryMetrics(), ListLog(), dict)  # type: ignore[arg-type]
     assert isinstance(made, AgentService)

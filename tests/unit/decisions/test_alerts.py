@@ -9,9 +9,11 @@ import pytest
 from btcbot.decisions import alerts
 from btcbot.decisions.alert_rules import RULES
 from btcbot.decisions.alerts import Memory
+from btcbot.decisions.cycle_cause import CycleCause
 from btcbot.domain.alerts import RANK, REPEAT_AFTER_S, AlertRule, Comparison, Measure, Sample, Series, Severity
 from btcbot.domain.reasons import ReasonCode, TradingState
 from btcbot.metric_catalogue import CATALOGUE, MetricKind
+from btcbot.services.risk_budget import LIMITS
 
 KINDS = {
     Measure.VALUE: MetricKind.GAUGE,
@@ -70,6 +72,10 @@ class TestTheTable:
             for label, values in rule.series.where:
                 if label == "gate":
                     assert set(values) <= gates
+                if label == "cause":
+                    assert set(values) <= {cause.value for cause in CycleCause}
+                if label == "limit":
+                    assert set(values) <= set(LIMITS)
                 if label == "state":
                     assert set(values) <= {state.value for state in TradingState}
 

@@ -146,6 +146,13 @@ class TestFills:
         assert done.order.filled_quantity == Decimal(quantity)
         assert done.hold.amount == 0
 
+    def test_why_an_order_was_cancelled_is_not_lost_when_its_fills_come_late(self) -> None:
+        why = "order:drifted; confirmed by the venue's lists"
+        part = book(a_trade(quantity="0.5"), an_order(status=OrderStatus.CANCELED, reason=why))
+        assert part.order.reason == f"{why}; order:late_fill"
+        rest = book(a_trade(2, quantity="1.5"), part.order, part.position)
+        assert (rest.order.status, rest.order.reason) == (OrderStatus.FILLED, f"{why}; order:late_fill")
+
     @pytest.mark.parametrize("status", [OrderStatus.FILLED, OrderStatus.DENIED, OrderStatus.SIMULATED])
     def test_an_order_that_cannot_have_filled_breaks_the_books(self, status: OrderStatus) -> None:
         with pytest.raises(InvariantBroken):

@@ -100,6 +100,39 @@ def test_the_first_difference_is_named(b: list[Decided], difference: Difference)
     assert fingerprint(A) != fingerprint(b)
 
 
+def narrowed(*reasons: str) -> list[Decided]:
+    return [decided(report(1, CycleOutcome.COMPLETED, *reasons), [], [])]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("budget:daily_loss: 618 TRY lost today", "budget:drawdown: 618 TRY below the highest profit"),
+        ("gate_closed:kill_file", "gate_closed:clock_skew"),
+        ("observe_only:venue_unavailable: HTTP 502", "observe_only:strategy_failed: ValueError"),
+        ("barred:repeated_refusals: BTCTRY: 3 sells", "barred:buys_after_refusals: BTCTRY: 3 orders"),
+        ("barred:repeated_refusals: BTCTRY: 3 sells", "barred:repeated_refusals: ETHTRY: 3 sells"),
+        (
+            "risk_block:stale_market_data: BTCTRY has no usable quote",
+            "risk_block:stale_market_data: ETHTRY has no usable quote",
+        ),
+    ],
+    ids=["two budgets", "two gates", "two troubles", "two bars", "two pairs barred", "two pairs without a quote"],
+)
+def test_two_causes_of_one_kind_are_no_parity(one: str, other: str) -> None:
+    difference = first_difference(narrowed(one), narrowed(other))
+    assert difference is not None
+    assert difference.what == "reasons"
+    assert difference.a != difference.b
+    assert fingerprint(narrowed(one)) != fingerprint(narrowed(other))
+
+
+def test_a_database_of_an_earlier_version_had_the_same_reason() -> None:
+    one = narrowed("BTCTRY: barred:repeated_refusals: the venue refused 3 sells; 5 minutes are left")
+    other = narrowed("barred:repeated_refusals: BTCTRY: the venue refused 4 sells; 2 minutes are left")
+    assert first_difference(one, other) is None
+
+
 def test_of_a_reason_its_code_counts() -> None:
     one, other, third = (
         [decided(report(1, CycleOutcome.OBSERVE_ONLY, reason), [], [])]

@@ -256,6 +256,24 @@ def test_the_trace_tells_of_each_wish_what_became_of_it_and_why() -> None:
         ),
         (an_end(a_result(reasons=("gate_closed:kill_file",))), "gate_closed:kill_file"),
         (
+            an_end(a_result(outcome=CycleOutcome.OBSERVE_ONLY, reasons=("BTCTRY: barred:repeated_refusals: 3 sells",))),
+            "barred:repeated_refusals",
+        ),
+        (
+            an_end(a_result(outcome=CycleOutcome.OBSERVE_ONLY, reasons=("budget:daily_loss: 618; by the evening",))),
+            "budget:daily_loss",
+        ),
+        (
+            an_end(
+                verdicts=[a_verdict("allowed", 1), a_verdict("allowed", 2)],
+                orders=[
+                    an_order(1, status=OrderStatus.DENIED, reason="order:not_sent: no route to 10.0.0.1"),
+                    an_order(2, status=OrderStatus.DENIED, reason="order:not_sent: no route to 10.0.0.2"),
+                ],
+            ),
+            "order:not_sent",
+        ),
+        (
             an_end(verdicts=[a_verdict("b", 1), a_verdict("a", 2), a_verdict("a", 3), a_verdict("b", 4)]),
             "a",
         ),

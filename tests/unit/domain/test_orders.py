@@ -24,7 +24,9 @@ from btcbot.domain.orders import (
     OrderStatus,
     apply,
     apply_fill,
+    reason_of_end,
 )
+from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import InvariantBroken
 
 #: The table once more, by hand, as a trader would tell it: status, what happens, what it is then.
@@ -199,3 +201,50 @@ def test_whatever_happens_in_whatever_order(steps: list[Step], start: OrderStatu
             told_late = order.status is OrderStatus.CANCELED and isinstance(step, Decimal)
             assert (reopened and after.status is OrderStatus.ACCEPTED) or (told_late and after.status in CLOSED)
         order = after
+
+
+# -- why it ended ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "asked_ms", "proof", "told"),
+    [
+        ("order:drifted", NOW_MS, ReasonCode.CANCELED_AT_VENUE, "order:drifted; confirmed by the venue's lists"),
+        ("the average crossed", None, ReasonCode.CANCELED_AT_VENUE, "order:cancelled_at_venue"),
+        (None, NOW_MS, ReasonCode.CANCELED_AT_VENUE, "order:cancelled_at_venue"),
+        (
+            "FAILED_LIMIT_ORDER: the pair is closed",
+            None,
+            ReasonCode.REFUSAL_CONFIRMED,
+            "FAILED_LIMIT_ORDER: the pair is closed; confirmed by two listings",
+        ),
+        (None, None, ReasonCode.REFUSAL_CONFIRMED, "order:refusal_confirmed_by_two_listings"),
+        ("no answer in 4 s", None, ReasonCode.ABSENCE_PROVED, "order:absence_proved: no answer in 4 s"),
+        (None, None, ReasonCode.ABSENCE_PROVED, "order:absence_proved"),
+    ],
+)
+def test_what_proved_the_end_is_added_to_why_it_came(
+    reason: str | None, asked_ms: int | None, proof: ReasonCode, told: str
+) -> None:
+    order = an_order(reason=reason, cancel_requested_at_ms=asked_ms)
+
+    assert reason_of_end(order, proof) == told
+
+
+def test_a_cancellation_is_ours_while_it_is_asked_for_and_when_it_was_taken_in() -> None:
+    """Asked for again, and that request turned away: the first one stands."""
+    assert not an_order().is_cancel_asked
+    assert an_order(cancel_requested_at_ms=NOW_MS).is_cancel_asked
+    assert an_order(status=OrderStatus.PENDING_CANCEL).is_cancel_asked
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "told"),
+    [(NOW_MS, "order:drifted; it was filled before it could be cancelled"), (None, "order:drifted")],
+)
+def test_filled_to_the_end_while_it_was_to_be_cancelled(asked_ms: int | None, told: str) -> None:
+    order = an_order(quantity="2", reason="order:drifted", cancel_requested_at_ms=asked_ms)
+
+    part = apply_fill(order, Decimal("0.5"), NOW_MS)
+    assert part.reason == "order:drifted"
+    assert apply_fill(part, Decimal("1.5"), NOW_MS).reason == told

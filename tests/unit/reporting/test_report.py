@@ -241,6 +241,19 @@ def test_reasons_for_not_trading_are_counted_by_their_codes():
     assert report.outcomes == {"completed": 2, "observe_only": 2}
 
 
+def test_why_nothing_was_traded_names_no_pair_as_a_reason():
+    life = Life().open("1000")
+    for at in range(3):
+        life.cycle(
+            reasons=(
+                f"BTCTRY: barred:repeated_refusals: the venue refused {at} sells",
+                f"budget:position_share: ETHTRY: it is {40 + at} %",
+                f"barred:repeated_refusals: XRPTRY: the venue refused {at} sells",
+            )
+        )
+    assert make_report(life.store).reasons == {"barred:repeated_refusals": 3, "budget:position_share": 3}
+
+
 def test_the_fill_rate_counts_orders_that_reached_the_venue():
     life = Life().open("1000").cycle("100").buy("1", "100").buy("1", "100").cycle("100")
     life.order(OrderStatus.CANCELED, 10).order(OrderStatus.DENIED, 11).order(OrderStatus.SIMULATED, 12)

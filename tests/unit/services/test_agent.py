@@ -21,6 +21,7 @@ from tests.builders import (
 )
 from tests.unit.agents import RULES
 
+from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.decisions.draft import Draft
 from btcbot.domain.agent import (
@@ -39,7 +40,7 @@ from btcbot.domain.reasons import ReasonCode
 from btcbot.domain.stance import FREE
 from btcbot.domain.universe import Watched
 from btcbot.services import budget_record
-from btcbot.services.agent import NOTE_CHARACTERS_MAX, AgentNote, AgentService
+from btcbot.services.agent import ANSWERED, NOTE_CHARACTERS_MAX, AgentNote, AgentService
 from btcbot.services.days import day
 from btcbot.services.execution import ExecutionSummary
 from btcbot.services.snapshots import SnapshotRecorder
@@ -70,6 +71,7 @@ class Bench:
         self.store = SqliteStore.open(folder / "agent.db")
         self.snapshots = SnapshotRecorder(self.store, day, points_kept=1)
         self.clock = ManualClock()
+        self.metrics = MemoryMetrics()
         self.log = ListLog()
         self.gates: dict[str, bool] = {"dry_run": False, "kill_switch": True, "safe_mode": True}
         self.number = 0
@@ -81,6 +83,7 @@ class Bench:
             policy,
             self.store,
             self.clock,
+            self.metrics,
             self.log,
             lambda: self.gates,
             falls_back_to_rules=on_failure == "rules",
@@ -190,6 +193,25 @@ def test_a_late_answer_leaves_no_buy_and_its_reason_on_record(bench: Bench) -> N
     assert note.failure == LATE.failure
     assert [one.reason for one in note.changes] == ["late: no whole answer within 3 s"]
     assert bench.log.events("agent_failed") == [{"kind": "late", "why": "no whole answer within 3 s"}]
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_an_agent_that_fails_is_told_in_the_cycles_reasons_and_counted(bench: Bench, kind: FailureKind) -> None:
+    """Every buy was refused for it, and the cycle had no reason, no metric and no alert."""
+    failed = AgentReply(failure=AgentFailure(kind=kind, detail="HTTP 500"))
+    draft = bench.cycle(bench.agent(Scripted(failed)), a_buy("2"))
+    assert draft.reasons == (f"draft_block:agent_failed: {kind.value}: HTTP 500; nothing is bought",)
+    assert bench.metrics.value("btcbot_agent_answers_total", result=kind.value) == 1
+    assert bench.metrics.value("btcbot_agent_answers_total", result=ANSWERED) is None
+    by_rules = bench.cycle(bench.agent(Scripted(failed), on_failure="rules"), a_buy("2"))
+    assert by_rules.reasons == (f"draft_block:agent_failed: {kind.value}: HTTP 500; the rules alone decide",)
+
+
+def test_an_agent_that_answers_gives_the_cycle_no_reason(bench: Bench) -> None:
+    agent = bench.agent(Scripted(NO_CHANGE))
+    assert bench.cycle(agent, a_buy("2")).reasons == ()
+    assert bench.cycle(agent, a_buy("2"), may_read=False, later_ms=1_000).reasons == (), "nobody was asked"
+    assert bench.metrics.value("btcbot_agent_answers_total", result=ANSWERED) == 1
 
 
 def test_after_a_failure_the_rules_count_alone_where_that_is_chosen(bench: Bench) -> None:

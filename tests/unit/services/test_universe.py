@@ -23,6 +23,7 @@ from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.instrument import Instrument
+from btcbot.domain.market import Quote
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import ReasonCode
@@ -375,6 +376,63 @@ class TestNotes:
         assert days.cycle().active == ()
         days.cycles(30)
         assert len(days.scanner.asked) == 2, "an empty set is no reason to look in every cycle"
+
+
+def shallow(symbol: str) -> Quote | None:
+    """A book with a tight spread and hardly anything in it; never stale here."""
+    quote = a_row(symbol, depth="100").quote
+    return None if quote is None else replace(quote, venue_time_ms=NOW_MS + 10 * HOUR_MS)
+
+
+class TestWhoStandsInSellsNobody:
+    """ADATRY and BNBTRY stand in; what else is held is no worse than they are, for all that anybody knows."""
+
+    def test_what_is_held_is_not_sold_because_no_look_chose_anybody(self, days: Days) -> None:
+        """The first look found all too shallow, the first two of the list stood in, and SOL and XRP were to be sold."""
+        days.held = ("XRPTRY", "ADATRY")
+        days.scanner.rows = {symbol: {"quote": shallow(symbol)} for symbol in FIVE}
+        watched = days.cycle()
+        assert set(days.notes[-1].excluded.values()) == {Exclusion.DEPTH}
+        assert (watched.active, watched.watched) == (("ADATRY", "BNBTRY"), ("ADATRY", "BNBTRY", "XRPTRY"))
+        assert (watched.only_marked, watched.winding_down) == (("XRPTRY",), frozenset())
+
+    def test_nor_before_the_first_look_is_over(self, days: Days) -> None:
+        days.held = ("XRPTRY",)
+        days.scanner.is_down = True
+        assert days.cycle().winding_down == frozenset()
+
+    def test_nor_where_nobody_stands_in(self, days: Days) -> None:
+        days.start(rules(size=2, has_fallback=False))
+        days.held = ("XRPTRY",)
+        days.scanner.rows = {symbol: {"closes": ()} for symbol in FIVE}
+        watched = days.cycle()
+        assert (watched.active, watched.only_marked, watched.winding_down) == ((), ("XRPTRY",), frozenset())
+
+    def test_a_choice_ends_it(self, days: Days) -> None:
+        days.held = ("XRPTRY",)
+        days.scanner.is_down = True
+        assert days.cycle().only_marked == ("XRPTRY",)
+        days.scanner.is_down = False
+        days.cycles(1)
+        watched = days.cycle()
+        assert watched.active == ("ADATRY", "AVAXTRY")
+        assert (watched.only_marked, watched.winding_down) == ((), frozenset({"XRPTRY"}))
+
+    def test_who_left_a_set_is_sold_whoever_stands_in(self, days: Days) -> None:
+        days.held = ("AVAXTRY",)
+        assert days.cycle().active == ("ADATRY", "AVAXTRY")
+        days.scanner.rows = {symbol: {"quote": shallow(symbol)} for symbol in FIVE}
+        days.now_ms += HOUR_MS
+        watched = days.cycle()
+        assert watched.active == ("ADATRY", "BNBTRY")
+        assert watched.winding_down == {"AVAXTRY"}
+
+    def test_so_is_what_the_settings_leave_out(self, days: Days) -> None:
+        days.held = ("XRPTRY", "DOGETRY")
+        days.scanner.is_down = True
+        days.start(rules(size=2, excludes=frozenset({"XRPTRY"})))
+        watched = days.cycle()
+        assert (watched.only_marked, watched.winding_down) == (("DOGETRY",), frozenset({"XRPTRY"}))
 
 
 class TestFreeze:

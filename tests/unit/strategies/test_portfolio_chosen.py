@@ -31,6 +31,7 @@ def test_settings_are_the_defaults_of_the_parameters() -> None:
         REVERSION_TILT="0.5",
         REVERSION_WINDOW="90",
         REVERSION_ENTRY_Z="1.5",
+        RISK_MAX_POSITION_PCT="75",
     )
     made = shipped()["tilted_portfolio"].with_defaults(portfolio_defaults(read)).make({})
 
@@ -40,6 +41,7 @@ def test_settings_are_the_defaults_of_the_parameters() -> None:
         order_offset_bps=Decimal(7),
         cash_target=Decimal(450),
         position_value_max=Decimal(9_000),
+        position_share_max=Decimal(75),
         tilt=Decimal("0.5"),
         reversion_window=90,
         reversion_entry_z=Decimal("1.5"),

@@ -243,6 +243,46 @@ def test_wishes_are_orders_and_one_for_a_symbol_at_most(account: Books, strategy
         assert len(wishes) <= strategy.orders_max
 
 
+SIGNALS = {
+    "low": {"z": -2.5, "is_low": True, "is_high": False, "is_back_from_below": False, "is_back_from_above": True},
+    "was low": {"z": -1.0, "is_low": False, "is_high": False, "is_back_from_below": False, "is_back_from_above": True},
+    "high": {"z": 2.5, "is_low": False, "is_high": True, "is_back_from_below": True, "is_back_from_above": False},
+    "level": {"z": 0.0, "is_low": False, "is_high": False, "is_back_from_below": True, "is_back_from_above": True},
+}
+
+
+@st.composite
+def tilts(draw: st.DrawFn) -> TiltedPortfolio:
+    weights = ["", "ADATRY:0.4+BTCTRY:0.3+ETHTRY:0.2+SOLTRY:0.1", "BTCTRY:0.5+SOLTRY:0.4", "ETHTRY:0.333333333333"]
+    return TiltedPortfolio(
+        targets=draw(st.sampled_from(weights)),
+        tilt=draw(st.sampled_from([Decimal("0.3"), Decimal("0.777"), Decimal(1)])),
+        position_share_max=draw(st.sampled_from([Decimal(27), Decimal(45), Decimal(100)])),
+        position_value_max=draw(st.sampled_from([Decimal(5_000), Decimal(100_000)])),
+        cash_target=CASH_TARGET,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(books(), tilts(), st.tuples(*[st.sampled_from(["cold", *SIGNALS])] * len(SYMBOLS)))
+def test_a_tilt_never_wants_more_than_is_invested_nor_more_than_a_position_may_be(
+    account: Books, strategy: TiltedPortfolio, moves: tuple[str, ...]
+) -> None:
+    """In a crash every pair is low at once: the shares that are wanted then come to no more than all there is."""
+    signals = {symbol: SIGNALS[move] for symbol, move in zip(SYMBOLS, moves, strict=True) if move != "cold"}
+    context = replace(account.context(), signals=signals)
+    picture = strategy.picture(context)
+    corridors = strategy.corridors(context, picture)
+
+    assert corridors.keys() == picture.targets.keys()
+    assert money.total(one.least for one in corridors.values()) <= picture.invested
+    for symbol, (least, most, _) in corridors.items():
+        target = picture.targets[symbol]
+        assert least <= most
+        assert most * 100 <= max(strategy.position_share_max * picture.equity, target * 100)
+        assert signals.get(symbol) is not SIGNALS["low"] or least >= target, "what is low is never wanted less"
+
+
 def upkeep(account: Books, wishes: Sequence[Intent]) -> None:
     """A wish that equals a working order leaves it; another one replaces it; an order that nobody wishes is kept."""
     for wish in wishes:

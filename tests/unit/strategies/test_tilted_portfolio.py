@@ -26,6 +26,7 @@ TILTED = TiltedPortfolio(
     targets="BTCTRY:0.5",
     cash_target=Decimal(0),
     position_value_max=Decimal(100_000),
+    position_share_max=Decimal(100),
     order_offset_bps=Decimal(0),
     reversion_window=4,
     reversion_entry_z=Decimal("1.2"),
@@ -127,6 +128,21 @@ def test_a_raised_target_stays_below_the_cap_of_a_position() -> None:
     """5,100 at most: with 5,000 held, 100 of room are no order with its fee."""
     capped = replace(TILTED, position_value_max=Decimal(5_100))
     assert wish(capped, scene(capped, FALLEN, held="50", cash="5000")) is None
+
+
+def test_a_target_is_never_raised_above_the_share_that_a_position_may_have() -> None:
+    """50 % raised by 40 % would be 70 %: 60 % is the most, above which the risk budget lets nothing be bought."""
+    held = scene(TILTED, FALLEN, held="50", cash="5000")
+    assert wish(replace(TILTED, position_share_max=Decimal(60)), held) == ("buy", Decimal(10))
+    assert wish(replace(TILTED, position_share_max=Decimal(40)), held) is None, "a target that is higher is left alone"
+
+
+def test_where_all_is_low_nothing_is_raised_and_what_was_bought_low_is_kept() -> None:
+    """The whole account is the target: there is nothing left to raise it with, and nothing to sell."""
+    whole = replace(TILTED, targets="BTCTRY:1")
+    (intent,) = whole.generate(scene(whole, FALLEN, held="50", cash="5000"))
+    assert intent.side is Side.BUY and "50 % of the account, wanted 100 %;" in intent.why
+    assert wish(whole, scene(whole, FALLEN, held="100", cash="0")) is None
 
 
 def test_ids_are_unique_in_a_cycle_and_name_it() -> None:

@@ -46,7 +46,10 @@ class RiskBudgetSettings(Group):
         default=Decimal(40),
         ge=1,
         le=100,
-        description="Percent of the account that one position may be worth; above it that pair is not bought.",
+        description=(
+            "Percent of the account that one position may be worth; above it that pair is not bought, and no tilt "
+            "raises a target beyond it."
+        ),
     )
     risk_max_fee_try_per_day: Exact = Field(
         default=Decimal(0),

@@ -50,10 +50,16 @@ class SloSettings(Group):
         description="Milliseconds of a cycle, exceeded by one in twenty, above which it fails.",
     )
     doctor_slo_max_drawdown_ratio_warn: Exact = Field(
-        default=Decimal("0.1"), ge=0, le=1, description="Fall of the equity from its highest above which it warns."
+        default=Decimal("0.1"),
+        ge=0,
+        le=1,
+        description="Share of the account by which the profit may lie below its highest before it warns.",
     )
     doctor_slo_max_drawdown_ratio_fail: Exact = Field(
-        default=Decimal("0.2"), ge=0, le=1, description="Fall of the equity from its highest above which it fails."
+        default=Decimal("0.2"),
+        ge=0,
+        le=1,
+        description="Share of the account by which the profit may lie below its highest before it fails.",
     )
 
 

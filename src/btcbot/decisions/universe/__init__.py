@@ -9,7 +9,7 @@ they rank by (`scores`):
 
 from __future__ import annotations
 
-from btcbot.decisions.universe.changes import fallback, without_barred
+from btcbot.decisions.universe.changes import fallback, kept, without_barred
 from btcbot.decisions.universe.filters import listed_candidates, to_ask
 from btcbot.decisions.universe.rules import UniverseRules, tuned
 from btcbot.decisions.universe.scores import MomentumWeights, ScoreWeights
@@ -23,6 +23,7 @@ __all__ = [
     "UniverseFacts",
     "UniverseRules",
     "fallback",
+    "kept",
     "listed_candidates",
     "momentum",
     "scored",

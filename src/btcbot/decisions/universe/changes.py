@@ -130,6 +130,24 @@ def without_barred(
     ), out
 
 
+def kept(
+    held: Sequence[str],
+    known: frozenset[str],
+    instruments: Mapping[str, Instrument],
+    state: UniverseState,
+    rules: UniverseRules,
+    now_ms: int,
+) -> tuple[str, ...]:
+    """Of the held symbols those that are neither bought nor sold while nothing is chosen.
+
+    Who stands in is better than nobody, and no better than them: only who left the set, or is barred, has been judged.
+    """
+    if state.symbols:
+        return ()
+    others = (symbol for symbol in held if symbol not in state.fallback and symbol in known)
+    return tuple(symbol for symbol in others if beforehand(symbol, instruments, state, rules, now_ms) is None)
+
+
 def fallback(
     symbols: Sequence[str],
     instruments: Mapping[str, Instrument],

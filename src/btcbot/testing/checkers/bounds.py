@@ -96,10 +96,13 @@ class I18Bounds(Invariant):
         #: The wall time of the bot when its cycle began, and the orders whose cancellation this cycle has wished for.
         self._began_ms = 0
         self._wished_now: set[str] = set()
+        #: Whether this cycle has asked for the account: what it wishes from then on is no wish of the operator's.
+        self._has_asked = False
 
     def cycle_begins(self) -> None:
         self._began_ms = self.scene.rig.clock.now_ms()
         self._wished_now.clear()
+        self._has_asked = False
         self._requests = self._units = 0
         self._tries.clear()
         self._started_ms, self._paused_before_ms = self.scene.now_ms(), self.scene.stage.paused_ms
@@ -119,6 +122,7 @@ class I18Bounds(Invariant):
         if self._requests > REQUESTS_PER_CYCLE_MAX:
             self.violated(f"more than {REQUESTS_PER_CYCLE_MAX} requests in one cycle")
         if request.path in ASKED_ONCE:
+            self._has_asked = True
             self._tries[request.path] += 1
             if self._tries[request.path] > TRIES_MAX:
                 self.violated(f"{request.path} fails and is tried {self._tries[request.path]} times in one cycle")
@@ -144,7 +148,7 @@ class I18Bounds(Invariant):
         self._wished_ms[client] = wished_ms
         is_first_now = client not in self._wished_now
         self._wished_now.add(client)
-        if before_ms is None or row["reason"] == OPERATORS_WISH:
+        if before_ms is None or (OPERATORS_WISH in (row["reason"] or "") and not self._has_asked):
             return
         if is_first_now and before_ms > self._began_ms:
             return  # noted by a clock that ran ahead: it lay in the future when this cycle decided

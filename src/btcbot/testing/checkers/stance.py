@@ -88,15 +88,15 @@ class I23Stance(_Overseen):
 
     def _by_reasons(self, closing: Closing, sent: Sequence[Sent]) -> None:
         for reason in closing.reasons:
-            code = reason.partition(": ")[0]
+            code, _, why = reason.partition(": ")
             if code in STOPS:
                 self.violated(f"{sent[0].client} left in a cycle that was to order nothing: {reason}")
             if code in STOPS_BUYS:
                 self._no_buys(sent, reason)
-            symbol, _, why = reason.partition(": ")
-            if why.startswith(_BARRED) and any(one.symbol == symbol for one in sent):
+            symbol = why.partition(": ")[0]
+            if code == _BARRED and any(one.symbol == symbol for one in sent):
                 self.violated(f"an order of {symbol} left in a cycle in which it was barred: {why}")
-            if why.startswith((_TOO_LARGE, _BUYS_BARRED)):
+            if code in (_TOO_LARGE, _BUYS_BARRED):
                 self._no_buys([one for one in sent if one.symbol == symbol], reason)
 
     def _by_level(self, closing: Closing, sent: Sequence[Sent]) -> None:
