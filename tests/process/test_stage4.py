@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -143,20 +143,26 @@ def test_killed_in_the_middle_of_its_replacements_it_doubles_nothing_and_is_play
     random = Random(11)
     bot = stage4.start_bot()
     stage4.wait_for_cycles(3, bot)
-    kills = 0
-    for _ in range(4):
-        deadline = time.monotonic() + 12
-        while time.monotonic() < deadline and stage4.value(OPEN_REPLACEMENTS) in ("", "[]"):
+
+    def shake_until(seen: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not seen() and time.monotonic() < deadline:
             stage4.shake(random)
             time.sleep(0.2)
-        kills += stage4.value(OPEN_REPLACEMENTS) not in ("", "[]")
+        return seen()
+
+    # A slow machine may end a replacement between our look and the kill: then there is another life to try in.
+    lives, hits = 1, 0
+    while lives < 5 or (hits < 2 and lives < 12):
+        hits += shake_until(lambda: stage4.value(OPEN_REPLACEMENTS) not in ("", "[]"), 12)
         bot.kill()
-        bot = stage4.start_bot()
+        bot, lives = stage4.start_bot(), lives + 1
         stage4.wait_for_cycles(3, bot)
-    assert kills >= 2
+    assert hits >= 2
+    assert shake_until(lambda: sum(end.outcome is ReplacementOutcome.DONE for end in stage4.replacements()) >= 3, 60), (
+        "replacements go through as well"
+    )
     assert stage4.faults_at_rest(bot) == []
-    ends = stage4.replacements()
-    assert sum(end.outcome is ReplacementOutcome.DONE for end in ends) >= 3
     books = stage4.books()
     try:
         fills, positions = books.fills(), books.positions()
@@ -170,8 +176,9 @@ def test_killed_in_the_middle_of_its_replacements_it_doubles_nothing_and_is_play
 
     # What was killed left no last line; everything else is the same.
     same = stage4.told("replay", str(stage4.database))
-    assert (same["same"], same["runs"]) == (True, 6)
-    assert orders - 16 <= same["orders"] <= orders, "but for the orders of the four cycles that were cut off"
+    assert (same["same"], same["runs"]) == (True, lives + 1)
+    cut_off = 4 * (lives - 1)
+    assert orders - cut_off <= same["orders"] <= orders, "but for the orders of the cycles that were cut off"
 
 
 def test_the_operators_doors_while_it_runs(stage4: Stage4Bench) -> None:

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from btcbot.adapters.btcturk.wire.envelope import open_envelope
+from btcbot.adapters.btcturk.wire.values import WireError
 from btcbot.testing.checkers.scene import _best_of
 
 WHOLE = b'{"data":{"timestamp":1,"bids":[["14.20","10"],["14.19","5"]],"asks":[["14.30","7.5"]]},"success":true}'
@@ -18,8 +20,12 @@ def test_the_first_level_of_each_side_is_the_best_one() -> None:
     assert best(WHOLE) == (True, [Decimal("14.20"), Decimal("14.30")])
 
 
-def test_a_byte_order_mark_hides_nothing() -> None:
-    assert best(b"\xef\xbb\xbf" + WHOLE) == best(WHOLE)
+def test_behind_a_byte_order_mark_nothing_is_told_for_the_bot_reads_none_such() -> None:
+    marked = b"\xef\xbb\xbf" + WHOLE
+    with pytest.raises(WireError):
+        open_envelope(marked)
+    with pytest.raises(ValueError, match="byte order mark"):
+        best(marked)
 
 
 def test_numbers_in_place_of_texts_are_as_exact() -> None:

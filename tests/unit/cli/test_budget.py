@@ -17,7 +17,6 @@ from btcbot.decisions.results import Holding, Results
 from btcbot.domain.stance import TradingMode
 from btcbot.services import values
 from btcbot.services.budget_record import BUDGET, InForce
-from btcbot.services.day_loss import DAILY_LOSS_MAX
 from btcbot.services.days import day
 from btcbot.services.snapshots import RESULTS, plain_json
 
@@ -129,7 +128,7 @@ def keep(book: Path, limit: str) -> None:
     """What a cycle keeps of MAX_DAILY_LOSS_TRY."""
     store = SqliteStore.open(book)
     with store.transaction() as tx:
-        tx.put_value(DAILY_LOSS_MAX, limit)
+        tx.put_value(values.DAILY_LOSS_MAX, limit)
     store.close()
 
 
