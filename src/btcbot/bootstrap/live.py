@@ -112,7 +112,7 @@ def build(
         )
         opened.callback(client.close)
         if is_for_trading:
-            settings = with_candidates(profile, settings, client, store, log)
+            settings = with_candidates(profile, settings, client, store, log, clock, stop)
         exchange: Exchange = (
             DryRun(client, balance_try=settings.dry_run_try_balance, clock=clock) if mode == "dry_run" else client
         )

@@ -96,7 +96,7 @@ def build(
         )
         opened.callback(client.close)
         if is_for_trading:
-            settings = with_candidates(profile, settings, client, store, log)
+            settings = with_candidates(profile, settings, client, store, log, clock, stop)
         tape = PublicTrades(
             settings.btcturk_base_url,
             clock=clock,

@@ -15,7 +15,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.scan import TickerRow
 from btcbot.domain.tuning import Tuning
 from btcbot.errors import VenueUnavailable
-from btcbot.ports import BarSource, Clock, Log, MarketScanner, Metrics, StateStore
+from btcbot.ports import BarSource, Clock, Log, MarketScanner, Metrics, StateStore, StopSignal
 from btcbot.profiles import Profile, UniverseKind
 from btcbot.services.universe import SelectingUniverse, chosen_before
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from btcbot.config.settings import Settings
 
 _MINUTE_MS: Final = 60_000
+#: How often the list of candidates is asked for at a start, and how long is waited in between.
+CANDIDATES_TRIES: Final = 3
+CANDIDATES_PAUSE_S: Final = 1.0
 
 
 def universe_rules(settings: Settings, selection: UniverseKind, quote_asset: str) -> UniverseRules:
@@ -135,23 +138,33 @@ def chooses(profile: Profile, settings: Settings) -> bool:
 
 
 def with_candidates(
-    profile: Profile, settings: Settings, client: BtcturkHttpClient, store: StateStore, log: Log
+    profile: Profile,
+    settings: Settings,
+    client: BtcturkHttpClient,
+    store: StateStore,
+    log: Log,
+    clock: Clock,
+    stop: StopSignal,
 ) -> Settings:
     """The settings with the pairs that the venue lists now among the symbols, for a profile that chooses out of all.
 
     So the feed, the signals and the pace of the cycle know of every pair that may be chosen. What was chosen before, is
-    held or has an order stays among them, whatever the list says today, or does not say: a list that fails once is no
-    reason to sell.
+    held or has an order stays among them, whatever the list says today, or does not say: a list that fails is no
+    reason to sell. It is asked for a few times, for what is known now holds until the next start.
     """
     if not chooses(profile, settings) or settings.universe_candidates == "configured":
         return settings
     known = [*symbols_at_stake(settings, store), *chosen_before(store)]
     rules = universe_rules(settings, profile.universe, QUOTE_ASSET)
-    try:
-        listed = candidates_of(settings, rules, client.instruments(), client.look_at_tickers)
-    except VenueUnavailable as unavailable:
-        log.warning("candidates_not_read", why=unavailable.reason, instead=known)
-        listed = ()
+    listed: tuple[str, ...] = ()
+    for tries_left in reversed(range(CANDIDATES_TRIES)):
+        try:
+            listed = candidates_of(settings, rules, client.instruments(), client.look_at_tickers)
+            break
+        except VenueUnavailable as unavailable:
+            log.warning("candidates_not_read", why=unavailable.reason, instead=known, tries_left=tries_left)
+            if not tries_left or clock.sleep(CANDIDATES_PAUSE_S, stop):
+                break
     symbols = tuple(dict.fromkeys([*known, *listed]))
     return settings.model_copy(update={"symbols": symbols, "universe_candidates": "configured"})
 
