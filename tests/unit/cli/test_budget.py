@@ -108,17 +108,11 @@ def test_it_tells_whether_the_loss_of_the_day_refuses_buys(
 
 def test_a_loss_of_the_day_that_is_not_known_is_told_as_such(run: Run, book: Path, fallen: Path) -> None:
     keep(fallen, "500")
-    store = SqliteStore.open(fallen)
-    with store.transaction() as tx:
-        tx.put_value(values.PNL_DAY, "2026-01-31")
-    store.close()
+    write(fallen, values.PNL_DAY, "2026-01-31")
     told = run("budget", "status", "--json", "--db", fallen).json
     assert told["daily_loss"] == {"limit": "500", "lost": None, "refuses_buys": None}
     assert "no cycle has begun the day" in run("budget", "status", "--db", fallen).out
-    store = SqliteStore.open(fallen)
-    with store.transaction() as tx:
-        tx.put_value(values.MARKS, "{}")
-    store.close()
+    write(fallen, values.MARKS, "{}")
     told = run("budget", "status", "--json", "--db", fallen).json
     assert told["daily_loss"] == {"limit": "500", "lost": None, "refuses_buys": True}
     assert "REFUSED while today's loss is unknown" in run("budget", "status", "--db", fallen).out
@@ -126,17 +120,18 @@ def test_a_loss_of_the_day_that_is_not_known_is_told_as_such(run: Run, book: Pat
 
 def keep(book: Path, limit: str) -> None:
     """What a cycle keeps of MAX_DAILY_LOSS_TRY."""
+    write(book, values.DAILY_LOSS_MAX, limit)
+
+
+def write(book: Path, name: str, value: str) -> None:
     store = SqliteStore.open(book)
     with store.transaction() as tx:
-        tx.put_value(values.DAILY_LOSS_MAX, limit)
+        tx.put_value(name, value)
     store.close()
 
 
 def test_what_was_lost_on_another_day_is_no_loss_of_today(run: Run, fallen: Path) -> None:
-    store = SqliteStore.open(fallen)
-    with store.transaction() as tx:
-        tx.put_value(values.PNL_DAY, "2026-01-31")
-    store.close()
+    write(fallen, values.PNL_DAY, "2026-01-31")
     assert run("budget", "status", "--json", "--db", fallen).json["results"]["daily"] is None
 
 

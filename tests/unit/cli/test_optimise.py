@@ -131,6 +131,7 @@ def test_data_that_changed_are_another_search(run: Run, tmp_path: Path) -> None:
         (("--trials", 1, "--storage", "postgresql://u:hushhush@127.0.0.1:1/x"), ("it cannot be reached",)),
         (("--trials", 1, "--start", "2030-01-01"), ("no bar",)),
         (("--trials", 1, "--symbols", "BTCTYR"), ("BTCTYR", "BTCTRY")),
+        (("--trials", 1, "--set", "SYMBOLS=BTCTYR"), ("BTCTYR", "BTCTRY")),
         (("--trials", 1, "--set", "TTL_SECOND=5"), ("TTL_SECOND", "TTL_SECONDS")),
         (("--trials", 1, "--cash", "0"), ("--cash",)),
         (("--trials", 1, "--nonsense"), ("--nonsense",)),

@@ -59,6 +59,14 @@ def test_losses_are_red_gains_are_green_and_nothing_is_pale() -> None:
     assert tints(x1=-0.02, x2=0.0, x3=0.01) == {"-2.00 %": (True, 1.0), "0.00 %": (False, 0.0), "+1.00 %": (False, 0.5)}
 
 
+def test_where_some_lose_the_least_gain_is_no_paler_than_its_distance_from_nothing() -> None:
+    assert tints(x1=-0.02, x2=0.005, x3=0.01) == {
+        "-2.00 %": (True, 1.0),
+        "+0.50 %": (False, 0.25),
+        "+1.00 %": (False, 0.5),
+    }
+
+
 def test_where_all_gain_or_all_lose_the_least_of_them_is_pale() -> None:
     assert tints(x1=0.25, x2=0.5) == {"+25.00 %": (False, 0.0), "+50.00 %": (False, 1.0)}
     assert tints(x1=-0.25, x2=-0.5) == {"-25.00 %": (True, 0.0), "-50.00 %": (True, 1.0)}
