@@ -155,7 +155,7 @@ class Effects(ProfileEffects):
         if feed is not None:
             feed.is_paused = False
             feed.run()
-        self._world.paused_ms += numbers[0]
+        self._world.stood_still(numbers[0])
         self._rig.venue.transport.deliver_late()
         return True
 

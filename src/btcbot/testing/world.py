@@ -321,6 +321,12 @@ class World:
         self.chance.note(firing)
         self.trace.append(f"{self._time()} ! {firing}")
 
+    def stood_still(self, ms: int) -> None:
+        """The process has, so long; what came meanwhile is read now."""
+        self.paused_ms += ms
+        if self.eye is not None:
+            self.eye.stood_still(self.rig.clock.true_ms())
+
     # -- words -----------------------------------------------------------------------------------------------------
 
     def tell(self, text: str) -> None:

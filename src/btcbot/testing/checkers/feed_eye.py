@@ -229,6 +229,12 @@ class FeedEye:
         if self._batch is not None:
             self._batch.is_clean = False
 
+    def stood_still(self, now_ms: int) -> None:
+        """The process did, until now: an answer that came just before may have been read only after, as were the
+        frames that came meanwhile."""
+        if self._batch is not None and self._batch.answered_ms >= 0:
+            self._batch.answered_ms = now_ms
+
     # -- judgement -----------------------------------------------------------------------------------------------------
 
     def why_not(self, symbol: str, now_ms: int, margin_ms: int, silence_ms: int, check_ms: int) -> str | None:
