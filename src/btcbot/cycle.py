@@ -39,6 +39,7 @@ from btcbot.errors import InvariantBroken, StrategyFailed, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
 from btcbot.services.accounting import AccountingService, PnL, set_trading_state
 from btcbot.services.cycle_records import CycleRecords, cycle_id_of
+from btcbot.services.cycle_telling import CycleTeller
 from btcbot.services.execution import ExecutionService, ExecutionSummary
 from btcbot.services.feed import FeedService
 from btcbot.services.gatekeeper import Gatekeeper
@@ -73,6 +74,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     self_check: SelfCheckService
     operator: OperatorService
     records: CycleRecords
+    teller: CycleTeller
     feed: FeedService | None = None
     overseers: tuple[Overseer, ...] = ()
     replacements: Replacements | None = None
@@ -162,7 +164,7 @@ class Cycle:
             )
             read_to_ms = progress.recovered.trades_read_to_ms if progress.recovered is not None else None
             records.keep(end, read_to_ms, has_marks=progress.pnl is not None)
-            records.tell(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
+            self._services.teller.cycle(report, (self._clock.monotonic_ns() - started_ns) / 1e9)
         return report
 
     def next_number(self) -> int:

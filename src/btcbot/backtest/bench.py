@@ -214,6 +214,7 @@ def build_bench(
         checks={},
         signals=bench.signals if wanted is not None else None,
         scanner=_scanner(plan, instruments),
+        is_heard=False,
     )
     bot = assemble(
         settings,

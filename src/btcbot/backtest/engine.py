@@ -38,6 +38,7 @@ from btcbot.domain.ledger import Account
 from btcbot.domain.orders import Order
 from btcbot.domain.reasons import ReasonCode
 from btcbot.errors import BtcbotError, Refused
+from btcbot.services import days
 from btcbot.services.strategy import told
 from btcbot.strategies.base import HasWakes, StrategyContext, Wakes
 
@@ -49,9 +50,6 @@ Progress = Callable[[int, int], None]
 PROGRESS_EVERY: Final = 4_096
 #: One less than a power of two: after so many cycles what is over goes into columns.
 DRAIN_EVERY: Final = 127
-DAY_MS: Final = 86_400_000
-#: Turkey's clock is three hours ahead of UTC, and was two in winter until 2016: a day may begin at either.
-DAY_OFFSETS_MS: Final = (3 * 3_600_000, 2 * 3_600_000)
 
 
 class BacktestFailed(BtcbotError):
@@ -303,8 +301,12 @@ class _Upcoming:
 
 def _day_starts(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Steps at which a day begins in Istanbul."""
-    starts = [np.flatnonzero(np.diff((grid + offset) // DAY_MS)) + 1 for offset in DAY_OFFSETS_MS]
-    return np.unique(np.concatenate(starts))
+    last_ms, midnights = int(grid[-1]), list[int]()
+    _, _, midnight_ms = days.today(int(grid[0]))
+    while midnight_ms <= last_ms:
+        midnights.append(midnight_ms)
+        _, _, midnight_ms = days.today(midnight_ms)
+    return np.unique(grid.searchsorted(np.array(midnights, dtype=np.int64)))
 
 
 def _edges(grid: npt.NDArray[np.int64], bars: Mapping[str, BarColumns]) -> list[npt.NDArray[np.int64]]:

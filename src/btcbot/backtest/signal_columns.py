@@ -48,10 +48,12 @@ def compute(signals: Mapping[str, Signal], bars: BarColumns) -> Mapping[str, Col
         signal = signals[name]
         inputs = signal.inputs
         start = max((first.get(one, 0) for one in inputs), default=0)
-        column = np.full(len(bars), np.nan)
+        if not start and len(bars):
+            done[name] = _run(signal, [values_of(one) for one in inputs], len(bars))
+            continue
+        done[name] = column = np.full(len(bars), np.nan)
         if start < len(bars):
             column[start:] = _run(signal, [values_of(one)[start:] for one in inputs], len(bars) - start)
-        done[name] = column
     all_warm_at = max(first.values(), default=0)
     for column in done.values():
         column[:all_warm_at] = np.nan

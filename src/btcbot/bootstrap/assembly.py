@@ -19,6 +19,7 @@ from btcbot.profiles import Profile
 from btcbot.services.accounting import AccountingService
 from btcbot.services.alerts import AlertWatcher
 from btcbot.services.cycle_records import CycleRecords
+from btcbot.services.cycle_telling import CycleTeller
 from btcbot.services.day_loss import DailyLossWatcher
 from btcbot.services.execution import ExecutionService
 from btcbot.services.feed import FeedService
@@ -113,6 +114,7 @@ def assemble(
     watchers = (DailyLossWatcher(store, metrics, settings.max_daily_loss_try), *parts.watchers)
     if sockets.samples is not None:
         watchers = (*watchers, AlertWatcher(store, sockets.samples, log))
+    teller = CycleTeller(store, metrics, log, is_heard=sockets.is_heard)
     signals = _signals(settings, strategy, symbols, sockets)
     sweep = SweepService(
         enabled=settings.sweep_enabled,
@@ -144,7 +146,8 @@ def assemble(
         gatekeeper=gatekeeper,
         self_check=SelfCheckService(sockets.checks, store, clock, log),
         operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
-        records=CycleRecords(store, accounting, metrics, log, settings.cycles_kept, watchers),
+        records=CycleRecords(store, accounting, teller, settings.cycles_kept, watchers),
+        teller=teller,
         feed=feed_service,
         overseers=parts.overseers,
         replacements=parts.replacements,

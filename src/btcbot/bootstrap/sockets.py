@@ -31,7 +31,8 @@ class Sockets(msgspec.Struct, frozen=True, kw_only=True):
 
     A strategy that asks for signals gets those of `signals`, else they are computed over what `bars` gives. `scanner`
     looks over many symbols for a universe that is chosen out of `candidates` (none: the symbols); `agent` is asked
-    about wishes where the settings want it. `samples` are the metrics of a cycle, which alert rules look at.
+    about wishes where the settings want it. `samples` are the metrics of a cycle, which alert rules look at. `is_heard`
+    False: nobody reads metrics and log, so nothing has to be gathered for them.
     """
 
     store: StateStore
@@ -51,3 +52,4 @@ class Sockets(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[str, ...] = ()
     agent: AgentPolicy | None = None
     samples: Samples | None = None
+    is_heard: bool = True

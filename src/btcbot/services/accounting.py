@@ -28,6 +28,7 @@ from btcbot.domain.reasons import TradingState
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
 from btcbot.services import days, named_values, values
+from btcbot.services.named_values import KeptValue
 
 #: How far behind the cursor the trade list is read again: trades may be listed late and out of order.
 TRADES_LOOKBACK_MS: Final = 600_000
@@ -81,9 +82,11 @@ class AccountingService:
         self._suspense_seen: set[str] = set()
         self._today = ("", 0, 0)
         self._marks = named_values.amounts(store, values.MARKS)
-        #: The day whose loss is counted and the result it began with, as they were read last, with their texts.
-        self._day_kept: tuple[str | None, str] = (None, "")
-        self._start_kept: tuple[str | None, Decimal] = (None, money.ZERO)
+        self._opening_at_ms = KeptValue(store, values.OPENING_AT_MS, named_values.as_whole_number)
+        self._trades_cursor_ms = KeptValue(store, values.TRADES_CURSOR_MS, named_values.as_whole_number)
+        #: The day whose loss is counted, and the result it began with.
+        self._day_counted = KeptValue(store, values.PNL_DAY, named_values.as_calendar_day)
+        self._day_start = KeptValue(store, values.PNL_DAY_START, named_values.as_amount)
         self._told_quantities: dict[str, Decimal] = {}
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
@@ -91,7 +94,7 @@ class AccountingService:
 
     def opening_at_ms(self) -> int | None:
         """Venue time of the opening balances, None for a database that has not seen the account yet."""
-        return named_values.whole_number(self._store, values.OPENING_AT_MS)
+        return self._opening_at_ms.read()
 
     def book_opening(self, account: AccountSnapshot, asked_at_venue_ms: int) -> None:
         """What the account held before this database began, once."""
@@ -113,7 +116,7 @@ class AccountingService:
         opening_at_ms = self.opening_at_ms()
         assert opening_at_ms is not None, "the opening is booked before any trade"
         asked_at_ms = self._exchange.venue_time_ms()
-        cursor_ms = named_values.whole_number(self._store, values.TRADES_CURSOR_MS) or opening_at_ms
+        cursor_ms = self._trades_cursor_ms.read() or opening_at_ms
         trades = self._exchange.trades(max(opening_at_ms, cursor_ms - TRADES_LOOKBACK_MS))
         if not trades:
             return 0, asked_at_ms, _NO_ASSETS
@@ -178,6 +181,8 @@ class AccountingService:
         In the trade's own transaction: a crash before the next comparison must not bring the old one back.
         """
         stored = self._store.discrepancies()
+        if not stored:
+            return
         others = [each for each in stored if each.asset not in (trade.base, trade.quote)]
         if len(others) < len(stored):
             tx.put_discrepancies(others)
@@ -317,7 +322,7 @@ class AccountingService:
                 worth += quantity * mark
         unrealized = worth - cost
         day = self._day(venue_now_ms)
-        daily = realized + unrealized - self._day_start(day, realized + unrealized) if is_whole else None
+        daily = realized + unrealized - self._result_at_start(day, realized + unrealized) if is_whole else None
         self._metrics.gauge("btcbot_realized_pnl_try", realized)
         self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
         return PnL(
@@ -337,23 +342,14 @@ class AccountingService:
         today, since_ms, until_ms = self._today
         if not since_ms <= venue_now_ms < until_ms:
             self._today = today, _, _ = days.today(venue_now_ms)
-        return max(today, self._day_counted())
+        return max(today, self._day_counted.read() or "")
 
-    def _day_counted(self) -> str:
-        """The day that is being counted; before every other where none is yet."""
-        text = self._store.value(values.PNL_DAY)
-        if text != self._day_kept[0]:
-            day = "" if text is None else named_values.parsed(values.PNL_DAY, text, named_values.as_calendar_day)
-            self._day_kept = text, day
-        return self._day_kept[1]
-
-    def _day_start(self, day: str, result: Decimal) -> Decimal:
+    def _result_at_start(self, day: str, result: Decimal) -> Decimal:
         """The total result with which `day` began; now, when it begins now."""
-        start = self._store.value(values.PNL_DAY_START)
-        if start is not None and self._store.value(values.PNL_DAY) == day:
-            if start != self._start_kept[0]:
-                self._start_kept = start, named_values.parsed(values.PNL_DAY_START, start, named_values.as_amount)
-            return self._start_kept[1]
+        if self._day_counted.read() == day:
+            start = self._day_start.read()
+            if start is not None:
+                return start
         with self._store.transaction() as tx:
             tx.put_value(values.PNL_DAY, day)
             tx.put_value(values.PNL_DAY_START, money.plain(result))

@@ -13,6 +13,7 @@ import msgspec
 from btcbot.domain.money import plain
 from btcbot.ports import Metrics, StateStore, Transaction
 from btcbot.services import named_values, values
+from btcbot.services.named_values import KeptValue
 from btcbot.services.watching import CycleEnd
 
 
@@ -34,19 +35,14 @@ class DailyLossWatcher:
         self._limit = limit
         self._limit_is_kept = False
         self._told: bool | None = None
-        #: The result that the day began with, as it was read last, with its text.
-        self._start: tuple[str | None, Decimal | None] = (None, None)
+        self._day_start = KeptValue(store, values.PNL_DAY_START, named_values.as_amount)
 
     def cycle_ended(self, end: CycleEnd, tx: Transaction) -> None:
         if not self._limit_is_kept:
             self._limit_is_kept, limit = True, plain(self._limit)
             if self._store.value(values.DAILY_LOSS_MAX) != limit:
                 tx.put_value(values.DAILY_LOSS_MAX, limit)
-        report = end.report
-        text = self._store.value(values.PNL_DAY_START)
-        if text != self._start[0]:
-            self._start = text, named_values.amount(self._store, values.PNL_DAY_START)
-        start = self._start[1]
+        report, start = end.report, self._day_start.read()
         if report.equity_try is None or start is None:
             return  # it did not come so far, or a held pair has never shown a price
         is_reached = report.realized_pnl_try + report.unrealized_pnl_try - start <= -self._limit

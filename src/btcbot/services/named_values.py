@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -43,6 +43,27 @@ def parsed(name: str, text: str, parse: Callable[[str], T], todo: str = RESTORE)
         shown = repr(text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…")
         why = "not a number" if isinstance(error, ArithmeticError) else " ".join(str(error).split())
         raise StoreFailed(f"the database holds {name} = {shown}, which no btcbot wrote ({why}): {todo}") from None
+
+
+class KeptValue(Generic[T]):
+    """A value that is read again and again: parsed anew only when its text is another one."""
+
+    __slots__ = ("_name", "_parse", "_store", "_text", "_value")
+
+    def __init__(self, store: StateStore, name: str, parse: Callable[[str], T]) -> None:
+        self._store = store
+        self._name = name
+        self._parse = parse
+        self._text: str | None = None
+        self._value: T | None = None
+
+    def read(self) -> T | None:
+        """What is kept; None where nothing is. StoreFailed for what no btcbot wrote."""
+        text = self._store.value(self._name)
+        if text != self._text:
+            self._value = None if text is None else parsed(self._name, text, self._parse)
+            self._text = text
+        return self._value
 
 
 def whole_number(store: StateStore, name: str) -> int | None:

@@ -26,6 +26,7 @@ from btcbot.strategies.base import NO_BARS, NO_SIGNALS, Strategy, StrategyContex
 
 #: Of a price or a quantity, before and after the point.
 DIGITS_MAX: Final = 18
+_TEXTS: Final = ("symbol", "why", "intent_id")
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -109,21 +110,25 @@ def _nonsense(wish: object) -> str | None:
     """Why this is no wish, or None. A strategy may come from anywhere; risk judges only what it can compute with."""
     if not isinstance(wish, Intent):
         return f"a {type(wish).__name__} instead of an Intent"
-    names: tuple[tuple[str, object], ...] = (("symbol", wish.symbol), ("why", wish.why), ("intent_id", wish.intent_id))
-    for name, text in names:
-        if not isinstance(text, str):
-            return f"a {name} that is a {type(text).__name__}; write text"
+    texts: tuple[object, object, object] = (wish.symbol, wish.why, wish.intent_id)
+    symbol, why, intent_id = texts
+    if not (isinstance(symbol, str) and isinstance(why, str) and isinstance(intent_id, str)):
+        name, text = next(each for each in zip(_TEXTS, texts, strict=True) if not isinstance(each[1], str))
+        return f"a {name} that is a {type(text).__name__}; write text"
     side: object = wish.side
     if not isinstance(side, Side):
-        return f"a side of {wish.symbol} that is a {type(side).__name__}; write Side.BUY or Side.SELL"
-    amounts: tuple[tuple[str, object], ...] = (("price", wish.price), ("quantity", wish.quantity))
-    for name, value in amounts:
-        if not isinstance(value, Decimal):
-            return f"a {name} of {wish.symbol} that is a {type(value).__name__}; money is Decimal"
-        if not value.is_finite():
-            return f"a {name} of {wish.symbol} that is {value}"
-        if value.adjusted() >= DIGITS_MAX or int(value.as_tuple().exponent) < -DIGITS_MAX:
-            return f"a {name} of {wish.symbol} that is {value}, which no venue takes; round it to the pair's scale"
+        return f"a side of {symbol} that is a {type(side).__name__}; write Side.BUY or Side.SELL"
+    return _no_amount("price", wish.price, symbol) or _no_amount("quantity", wish.quantity, symbol)
+
+
+def _no_amount(name: str, value: object, symbol: str) -> str | None:
+    """Why nobody can order this much, or None."""
+    if not isinstance(value, Decimal):
+        return f"a {name} of {symbol} that is a {type(value).__name__}; money is Decimal"
+    if not value.is_finite():
+        return f"a {name} of {symbol} that is {value}"
+    if value.adjusted() >= DIGITS_MAX or money.round_down(value, DIGITS_MAX) != value:
+        return f"a {name} of {symbol} that is {value}, which no venue takes; round it to the pair's scale"
     return None
 
 

@@ -70,6 +70,8 @@ class BarVenue:
         rules: FillRules,
     ) -> None:
         self._clock = clock
+        #: The venue's clock is the one of the recording.
+        self.venue_time_ms = self.estimated_time_ms = clock.now_ms
         self._instruments = instruments
         cursors = cursors_of(bars)
         self._cursors = list(dict.fromkeys(cursors.values()))
@@ -225,12 +227,6 @@ class BarVenue:
         return left if order.side is Side.SELL else order.price * left * self._lock_rate
 
     # -- Exchange ------------------------------------------------------------------------------------------------
-
-    def venue_time_ms(self) -> int:
-        return self._clock.now_ms()
-
-    def estimated_time_ms(self) -> int | None:
-        return self._clock.now_ms()
 
     def instruments(self) -> Mapping[str, Instrument]:
         return self._instruments

@@ -21,28 +21,29 @@ _V = TypeVar("_V")
 LIVE: Final = OPEN | REOPENABLE
 
 
-class Table(dict[_K, _V]):
-    """Rows by their key. Whoever writes to one says so in its two attributes."""
+class SortedTable(dict[_K, _V]):
+    """Rows that are read in the order of their keys. Whoever writes to one says so in its two attributes; every other
+    table is a plain dict, read in the order of writing."""
 
-    __slots__ = ("copy_in_order", "is_ordered")
+    __slots__ = ("copy_in_order", "is_sorted")
 
     def __init__(self) -> None:
         super().__init__()
         #: What was read since the last write.
         self.copy_in_order: Mapping[_K, _V] | None = None
         #: Whether its keys stand in their own order for sure.
-        self.is_ordered = True
+        self.is_sorted = True
 
     def in_order(self) -> Mapping[_K, _V]:
         """A copy in the order of the keys, that no later write changes."""
         copy = self.copy_in_order
         if copy is None:
-            if not self.is_ordered:
+            if not self.is_sorted:
                 # The table itself is put in order, so that the next copies are plain ones.
                 rows = sorted(self.items(), key=_key)
                 self.clear()
                 self.update(rows)
-                self.is_ordered = True
+                self.is_sorted = True
             self.copy_in_order = copy = dict(self)
         return copy
 
@@ -55,23 +56,23 @@ class Tables:
     """What is stored. Dicts keep the order of insertion, which is the numbering of the SQL tables."""
 
     def __init__(self) -> None:
-        self.identity: Table[None, BookIdentity] = Table()
-        self.orders: Table[str, Order] = Table()
+        self.identity: dict[None, BookIdentity] = {}
+        self.orders: dict[str, Order] = {}
         #: Those of `orders` that are not closed for good: what every cycle asks for, however many are.
-        self.live: Table[str, Order] = Table()
-        self.last_order_times_ms: Table[tuple[str, str], int] = Table()
-        self.holds: Table[str, Hold] = Table()
-        self.fills: Table[str, Fill] = Table()
-        self.entries: Table[str, Entry] = Table()
-        self.balances: dict[Account, Table[str, Decimal]] = {account: Table() for account in Account}
-        self.positions: Table[str, Position] = Table()
-        self.verdicts: Table[str, tuple[Verdict, ...]] = Table()
-        self.cycles: Table[str, CycleReport] = Table()
-        self.forgotten_cycles: Table[None, int] = Table()
+        self.live: dict[str, Order] = {}
+        self.last_order_times_ms: SortedTable[tuple[str, str], int] = SortedTable()
+        self.holds: SortedTable[str, Hold] = SortedTable()
+        self.fills: dict[str, Fill] = {}
+        self.entries: dict[str, Entry] = {}
+        self.balances: dict[Account, SortedTable[str, Decimal]] = {account: SortedTable() for account in Account}
+        self.positions: SortedTable[str, Position] = SortedTable()
+        self.verdicts: dict[str, tuple[Verdict, ...]] = {}
+        self.cycles: dict[str, CycleReport] = {}
+        self.forgotten_cycles: dict[None, int] = {}
         #: By kind and number.
-        self.notes: dict[NoteKind, Table[int, Note]] = {kind: Table() for kind in NoteKind}
-        self.discrepancies: Table[None, tuple[Discrepancy, ...]] = Table()
-        self.values: Table[str, str] = Table()
+        self.notes: dict[NoteKind, dict[int, Note]] = {kind: {} for kind in NoteKind}
+        self.discrepancies: dict[None, tuple[Discrepancy, ...]] = {}
+        self.values: dict[str, str] = {}
         #: The unit that is open, whose writes have gone in already and may be put back.
         self.unit: object | None = None
 

@@ -9,9 +9,10 @@ from collections.abc import Hashable, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from btcbot.adapters.store.memory_tables import LIVE, Table, Tables
+from btcbot.adapters.store.memory_tables import LIVE, SortedTable, Tables
 from btcbot.adapters.store.sql import misuse
 from btcbot.domain.cycles import CycleReport, Verdict
 from btcbot.domain.fills import Fill
@@ -25,38 +26,37 @@ from btcbot.ports import BookIdentity, Discrepancy
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
+#: A table, a key and what stood there before.
+_Step = tuple[dict[Any, Any], Any, Any]
 _TOO_LATE: Final = "a write came after its unit had ended"
 _ABSENT: Final[Any] = object()
 #: Instead of a key: the whole table is to be put back.
 _WHOLE: Final[Any] = object()
 
 
-class MemoryTransaction:
-    """One unit: writes go in at once, and are put back when the unit fails."""
+class MemoryTransaction(Struct):
+    """One unit: writes go in at once, and are put back when the unit fails. A Struct, because it is made so often."""
 
-    __slots__ = ("_failed", "_is_open", "_state", "_undo")
-
-    def __init__(self, state: Tables) -> None:
-        self._state = state
-        self._undo: list[tuple[Table[Any, Any], Any, Any]] = []
-        self._failed: StoreFailed | None = None
-        self._is_open = False
+    _state: Tables
+    #: What to put back should the unit fail; None before it has begun, and when it has ended.
+    _undo: list[_Step] | None = None
+    _failed: StoreFailed | None = None
 
     def __enter__(self) -> MemoryTransaction:
         state = self._state
         if state.unit is not None:  # StoreFailed where the store is closed
             raise misuse("a unit began inside another")
         state.unit = self
-        self._is_open = True
+        self._undo = []
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._state.unit = None
-        self._is_open = False
+        undo = self._steps()
+        self._state.unit = self._undo = None
         if kind is not None or self._failed is not None:
-            self._put_back()
+            self._put_back(undo)
             if kind is None and self._failed is not None:
                 raise self._failed
 
@@ -70,7 +70,7 @@ class MemoryTransaction:
             times, key = self._state.last_order_times_ms, (order.symbol, order.side)
             last_ms = times.get(key)
             if last_ms is None or last_ms < order.created_at_ms:
-                self._put(times, key, order.created_at_ms)
+                self._put_sorted(times, key, order.created_at_ms)
 
     def update_order(self, order: Order) -> None:
         before = self._state.orders.get(order.client_order_id)
@@ -100,13 +100,14 @@ class MemoryTransaction:
 
     def _put_order(self, order: Order) -> None:
         state, key = self._state, order.client_order_id
-        reopens = key in state.orders and key not in state.live
-        self._put(state.orders, key, order)
         if order.status in LIVE:
+            reopens = key in state.orders and key not in state.live
+            self._put(state.orders, key, order)
             self._put(state.live, key, order)
             if reopens:
                 state.put_live_in_order()
         else:
+            self._put(state.orders, key, order)
             self._drop(state.live, key)
 
     def _forget_time_of(self, denied: Order) -> None:
@@ -118,20 +119,20 @@ class MemoryTransaction:
             if (order.symbol, order.side) == key and order.status is not OrderStatus.DENIED
         ]
         if times:
-            self._put(self._state.last_order_times_ms, key, max(times))
+            self._put_sorted(self._state.last_order_times_ms, key, max(times))
         else:
-            self._drop(self._state.last_order_times_ms, key)
+            self._drop_sorted(self._state.last_order_times_ms, key)
 
     def put_hold(self, hold: Hold) -> None:
         if not hold.amount:
-            self._drop(self._state.holds, hold.client_order_id)
+            self._drop_sorted(self._state.holds, hold.client_order_id)
             return
         if hold.client_order_id not in self._state.orders or hold.amount < ZERO:
             raise self._fail(f"the hold of {hold.client_order_id} is negative or belongs to no order")
-        self._put(self._state.holds, hold.client_order_id, hold)
+        self._put_sorted(self._state.holds, hold.client_order_id, hold)
 
     def insert_fill(self, fill: Fill) -> bool:
-        self._demand_open()
+        self._steps()
         if fill.trade_id in self._state.fills:
             return False
         if fill.client_order_id not in self._state.orders or fill.quantity <= ZERO:
@@ -140,17 +141,17 @@ class MemoryTransaction:
         return True
 
     def insert_entry(self, entry: Entry) -> bool:
-        self._demand_open()
+        undo = self._steps()
         if entry.entry_id in self._state.entries:
             return False
         self._put(self._state.entries, entry.entry_id, entry)
-        balances, undo = self._state.balances, self._undo
+        balances = self._state.balances
         for posting in entry.postings:
             of_account, asset = balances[posting.account], posting.asset
             before = of_account.get(asset)
             if before is None:
                 undo.append((of_account, asset, _ABSENT))
-                of_account.is_ordered = False
+                of_account.is_sorted = False
                 of_account[asset] = posting.amount
             else:
                 undo.append((of_account, asset, before))
@@ -161,7 +162,7 @@ class MemoryTransaction:
     def put_position(self, position: Position) -> None:
         if position.quantity < ZERO:
             raise self._fail(f"the position of {position.symbol} is negative")
-        self._put(self._state.positions, position.symbol, position)
+        self._put_sorted(self._state.positions, position.symbol, position)
 
     def insert_verdict(self, verdict: Verdict) -> None:
         given = self._state.verdicts.get(verdict.cycle_id, ())
@@ -198,48 +199,54 @@ class MemoryTransaction:
     def put_identity(self, identity: BookIdentity) -> None:
         self._put(self._state.identity, None, identity)
 
-    def _put(self, table: Table[_K, _V], key: _K, value: _V) -> None:
-        if not self._is_open:
+    def _put(self, table: dict[_K, _V], key: _K, value: _V) -> None:
+        undo = self._undo
+        if undo is None:
             raise misuse(_TOO_LATE)
-        before = table.get(key, _ABSENT)
-        self._undo.append((table, key, before))
-        if before is _ABSENT:
-            table.is_ordered = False
-        table.copy_in_order = None
+        undo.append((table, key, table.get(key, _ABSENT)))
         table[key] = value
 
-    def _drop(self, table: Table[_K, _V], key: _K) -> None:
-        if not self._is_open:
-            raise misuse(_TOO_LATE)
+    def _put_sorted(self, table: SortedTable[_K, _V], key: _K, value: _V) -> None:
+        if key not in table:
+            table.is_sorted = False
+        table.copy_in_order = None
+        self._put(table, key, value)
+
+    def _drop(self, table: dict[_K, _V], key: _K) -> None:
+        undo = self._steps()
         before = table.pop(key, _ABSENT)
         if before is not _ABSENT:
-            self._undo.append((table, key, before))
-            table.copy_in_order = None
+            undo.append((table, key, before))
 
-    def _keep_from(self, table: Table[str, _V], first_kept: str) -> None:
+    def _drop_sorted(self, table: SortedTable[_K, _V], key: _K) -> None:
+        table.copy_in_order = None
+        self._drop(table, key)
+
+    def _keep_from(self, table: dict[str, _V], first_kept: str) -> None:
         self._drop_all(table, [key for key in table if key < first_kept])
 
-    def _drop_all(self, table: Table[_K, _V], keys: Sequence[_K]) -> None:
+    def _drop_all(self, table: dict[_K, _V], keys: Sequence[_K]) -> None:
         """Many at once; put back, they stand where they stood."""
-        self._demand_open()
+        undo = self._steps()
         if keys:
-            self._undo.append((table, _WHOLE, dict(table)))
+            undo.append((table, _WHOLE, dict(table)))
             for key in keys:
                 del table[key]
-            table.copy_in_order = None
 
-    def _demand_open(self) -> None:
-        if not self._is_open:
+    def _steps(self) -> list[_Step]:
+        """What is to be put back; the unit has begun and not ended."""
+        if self._undo is None:
             raise misuse(_TOO_LATE)
+        return self._undo
 
     def _fail(self, why: str) -> StoreFailed:
-        self._demand_open()
+        self._steps()
         self._failed = StoreFailed(why)
         return self._failed
 
-    def _put_back(self) -> None:
+    def _put_back(self, undo: Sequence[_Step]) -> None:
         """As if nothing had been written."""
-        for table, key, before in reversed(self._undo):
+        for table, key, before in reversed(undo):
             if key is _WHOLE:
                 table.clear()
                 table.update(before)  # in the order of writing, which is the order of reading
@@ -247,7 +254,8 @@ class MemoryTransaction:
                 del table[key]
             else:
                 table[key] = before
-            table.copy_in_order, table.is_ordered = None, False
+            if isinstance(table, SortedTable):
+                table.copy_in_order, table.is_sorted = None, False
         self._state.put_live_in_order()
 
 
