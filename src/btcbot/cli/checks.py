@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from btcbot.cli import output
+from btcbot.profiles import PROFILES, RUN
 
 if TYPE_CHECKING:
     from btcbot.config.settings import Settings
@@ -24,6 +25,15 @@ PASS: Final = "PASS"  # noqa: S105 - a verdict, not a secret
 WARN: Final = "WARN"
 FAIL: Final = "FAIL"
 LEVELS: Final = (FAIL, WARN, PASS)
+
+starts_option: Final = click.option(
+    "--command",
+    "starts",
+    type=click.Choice(tuple(PROFILES)),
+    default=RUN.name,
+    show_default=True,
+    help="What is to start.",
+)
 
 
 class Finding(NamedTuple):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from btcbot.cli import reading
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding, asking
 from btcbot.cli.options import Where
-from btcbot.errors import BtcbotError, Refused, VenueUnavailable
+from btcbot.errors import BtcbotError, ConfigurationError, Refused, VenueUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from btcbot.domain.feed import FeedView
     from btcbot.domain.instrument import Instrument
     from btcbot.ports import Exchange, MarketFeed
+    from btcbot.profiles import Profile
 
 #: How far ahead of venue time a mark may be for the doctor to wait for it.
 MARK_AHEAD_MS_MAX: Final = 3_000
@@ -30,8 +31,8 @@ MARK_AHEAD_MS_MAX: Final = 3_000
 FEED_SECONDS_MAX: Final = 8.0
 
 
-def venue(settings: Settings, inside: Exchange | None = None) -> Iterator[Finding]:
-    """Reachable, its clock, the universe and its rules."""
+def venue(settings: Settings, profile: Profile, inside: Exchange | None = None) -> Iterator[Finding]:
+    """Reachable, its clock, the universe and its rules; `profile` is what is to start."""
     with asking(settings, inside) as exchange:
         try:
             exchange.venue_time_ms()
@@ -44,6 +45,7 @@ def venue(settings: Settings, inside: Exchange | None = None) -> Iterator[Findin
     yield clock(settings, skew_ms)
     yield from universe(settings, instruments)
     yield from exchange_rules(settings, instruments)
+    yield from room(settings, instruments, profile)
 
 
 def clock(settings: Settings, skew_ms: int) -> Finding:
@@ -84,22 +86,37 @@ def caps_of(settings: Settings) -> dict[str, Decimal]:
 
 
 def exchange_rules(settings: Settings, instruments: Mapping[str, Instrument]) -> Iterator[Finding]:
-    """Whether the venue's rules leave room for any order at all."""
+    """What the venue says of each pair, and whether it takes our orders."""
     from btcbot.domain.money import plain
 
     for symbol in settings.symbols:
         rule = instruments.get(symbol)
         if rule is None:
             continue
-        least = least_of(settings, rule)
-        low = [name for name, cap in caps_of(settings).items() if 0 < cap < least]
-        told = f"smallest order {plain(least)} TRY, tick {plain(rule.tick)}, lot {plain(rule.lot)}"
-        if low:
-            yield Finding(FAIL, "exchange_rules", symbol, f"{told}: {', '.join(low)} below it; raise it")
-        elif not rule.takes_limit_orders:
-            yield Finding(FAIL, "exchange_rules", symbol, "takes no limit orders; take it out of SYMBOLS")
-        else:
+        if rule.takes_limit_orders:
+            least = plain(least_of(settings, rule))
+            told = f"smallest order {least} TRY, tick {plain(rule.tick)}, lot {plain(rule.lot)}"
             yield Finding(PASS, "exchange_rules", symbol, told)
+        else:
+            yield Finding(FAIL, "exchange_rules", symbol, "takes no limit orders; take it out of SYMBOLS")
+
+
+def room(settings: Settings, instruments: Mapping[str, Instrument], profile: Profile) -> Iterator[Finding]:
+    """Whether the caps that the profile and its strategy look at leave room for any order at all, as its start asks."""
+    from btcbot.bootstrap.meaning import parameters_in_force
+    from btcbot.bootstrap.room import room_problems
+
+    try:
+        problems = room_problems(settings, instruments, profile, parameters_in_force(profile, settings))
+    except ConfigurationError as error:
+        yield from (Finding(FAIL, "settings", "strategy", line) for line in error.lines)
+        return
+    for line in problems:
+        name, _, why = line.partition(": ")
+        yield Finding(FAIL, "exchange_rules", name, why)
+    if not problems:
+        message = f"an order of each pair fits into every cap that «btcbot {profile.name}» looks at"
+        yield Finding(PASS, "exchange_rules", "room", message)
 
 
 def backtest_readiness(dataset: Path | None, settings: Settings | None) -> Iterator[Finding]:

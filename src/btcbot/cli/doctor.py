@@ -15,6 +15,7 @@ from btcbot.cli import checks, checks_local, checks_venue, options, output, read
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding
 from btcbot.cli.options import Where
 from btcbot.errors import ConfigurationError
+from btcbot.profiles import PROFILES, RUN, Profile
 
 if TYPE_CHECKING:
     from btcbot.config.loading import LoadedSettings
@@ -27,20 +28,23 @@ EXIT_OF: Final = {PASS: 0, WARN: 1, FAIL: 2}
 @click.option(
     "--dataset", type=click.Path(path_type=Path), default=None, help="Recorded data that backtests are to run on."
 )
+@checks.starts_option
 @options.report
-def command(dataset: Path | None, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
+def command(dataset: Path | None, starts: str, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """Check settings, gates, files, database, books, last cycles, venue and key; say how to mend what is wrong.
 
     Each line names its category: settings, paths, ops, database, books, freeze, degrade, gates, budget, slo, venue,
     universe, exchange_rules, feed, key, backtest_readiness. «slo» judges the last cycles by the settings DOCTOR_SLO_….
+    «--command» names what is to start: each looks at caps of its own.
 
     Exit status: 0 all well, 1 something to think about, 2 something that keeps a live run from working.
 
     \b
     Example:  btcbot doctor --env-file .env.live
+              btcbot doctor --command stage4-run
               btcbot doctor --json --dataset data/try-1m
     """
-    findings = checks.told("doctor", examine(Where(db, env_file), dataset=dataset), as_json=as_json)
+    findings = checks.told("doctor", examine(Where(db, env_file), PROFILES[starts], dataset=dataset), as_json=as_json)
     worst = checks.worst_of(findings)
     if as_json:
         output.json_line({"result": worst, "checks": [finding._asdict() for finding in findings]})
@@ -51,6 +55,7 @@ def command(dataset: Path | None, db: Path | None, env_file: Path | None, *, as_
 
 def examine(
     where: Where,
+    profile: Profile = RUN,
     *,
     loaded: LoadedSettings | None = None,
     inside: Exchange | None = None,
@@ -58,8 +63,8 @@ def examine(
 ) -> Iterator[Finding]:
     """Every check, in an order in which a person would mend them.
 
-    `loaded` None: the settings are read here. `inside` is the client of the run that asks: then feed and login, which
-    that run has itself, are left alone.
+    `profile` is what is to start. `loaded` None: the settings are read here. `inside` is the client of the run that
+    asks: then feed and login, which that run has itself, are left alone.
     """
     told = set[str]()
     if loaded is None:
@@ -82,7 +87,7 @@ def examine(
     if loaded is not None:
         settings = loaded.settings
         yield from checks_venue.rotation_of(settings)
-        venue = list(checks_venue.venue(settings, inside))
+        venue = list(checks_venue.venue(settings, profile, inside))
         yield from venue
         if inside is None:
             is_reachable = all(one.level != FAIL for one in venue if one.name == "reachable")

@@ -17,6 +17,7 @@ from btcbot.cli import checks, checks_local, checks_stance, checks_venue, option
 from btcbot.cli.checks import FAIL, PASS, WARN, Finding
 from btcbot.cli.options import Where
 from btcbot.errors import BtcbotError, ConfigurationError, Refused
+from btcbot.profiles import PROFILES, RUN, Profile
 
 if TYPE_CHECKING:
     from btcbot.config.loading import LoadedSettings
@@ -61,8 +62,9 @@ _OF_THE_FIRST_RUN: Final = frozenset({"database_not_live", "database_of_another_
     show_default=True,
     help="What is to start: a run that trades, or one that simulates.",
 )
+@checks.starts_option
 @options.report
-def command(profile: str, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
+def command(profile: str, starts: str, db: Path | None, env_file: Path | None, *, as_json: bool) -> None:
     """Check whether a run may start now.
 
     Every demand has a line: settings, database, lock, gates, freeze, degrade level, risk budget, key, caps, exporter,
@@ -71,9 +73,10 @@ def command(profile: str, db: Path | None, env_file: Path | None, *, as_json: bo
 
     \b
     Example:  btcbot preflight --env-file live.env
+              btcbot preflight --command stage4-run
               btcbot preflight --profile dry-run --json
     """
-    findings = checks.told("preflight", examine(Where(db, env_file), profile), as_json=as_json)
+    findings = checks.told("preflight", examine(Where(db, env_file), profile, PROFILES[starts]), as_json=as_json)
     worst = checks.worst_of(findings)
     if as_json:
         output.json_line({"result": worst, "profile": profile, "checks": [finding._asdict() for finding in findings]})
@@ -83,11 +86,17 @@ def command(profile: str, db: Path | None, env_file: Path | None, *, as_json: bo
 
 
 def examine(
-    where: Where, profile: str, *, loaded: LoadedSettings | None = None, inside: Exchange | None = None
+    where: Where,
+    profile: str,
+    starts: Profile = RUN,
+    *,
+    loaded: LoadedSettings | None = None,
+    inside: Exchange | None = None,
 ) -> Iterator[Finding]:
     """Every demand, in an order in which a person would mend them.
 
-    `loaded` None: the settings are read here. `inside` is the client of the run that asks about itself.
+    `profile` is LIVE or DRY_RUN, `starts` what is to run. `loaded` None: the settings are read here. `inside` is the
+    client of the run that asks about itself.
     """
     if loaded is None:
         try:
@@ -97,12 +106,15 @@ def examine(
             return
     settings, database = loaded.settings, loaded.settings.state_db_path
     yield Finding(PASS, "settings", "values", f"all can be used ({loaded.env_file or 'no env file'})")
+    if starts.is_on_paper_only and profile == LIVE:
+        message = f"«btcbot {starts.name}» never trades; ask for it with --profile dry-run"
+        yield Finding(FAIL, "gates", "live", message)
     yield from _lock(database, is_own=inside is not None)
     yield from _database(where, database, loaded, profile)
     yield from _caps(settings, profile)
     yield _exporter(settings, is_running=inside is not None)
     yield from (one for one in checks_venue.rotation_of(settings) if profile == LIVE)
-    venue = list(checks_venue.venue(settings, inside))
+    venue = list(checks_venue.venue(settings, starts, inside))
     yield from venue
     if profile == LIVE:
         yield from _key(where, database, settings, inside)

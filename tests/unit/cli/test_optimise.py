@@ -133,6 +133,7 @@ def test_data_that_changed_are_another_search(run: Run, tmp_path: Path) -> None:
         (("--trials", 1, "--symbols", "BTCTYR"), ("BTCTYR", "BTCTRY")),
         (("--trials", 1, "--set", "SYMBOLS=BTCTYR"), ("BTCTYR", "BTCTRY")),
         (("--trials", 1, "--set", "TTL_SECOND=5"), ("TTL_SECOND", "TTL_SECONDS")),
+        (("--trials", 1, "--set", "NOTIONAL_CAP_TRY_PER_CYCLE=50"), ("50 is below", "raise it")),
         (("--trials", 1, "--cash", "0"), ("--cash",)),
         (("--trials", 1, "--nonsense"), ("--nonsense",)),
         (("--trials", 1, "--strategy", "ema_croos"), ("ema_croos", "did you mean ema_cross?")),
@@ -194,6 +195,19 @@ def test_a_strategy_that_raises_fails_its_trials_and_the_rest_goes_on(run: Run, 
     assert len(reasons) == 1 and "RuntimeError: <b>no & idea</b>" in reasons.pop()
     page = (tmp_path / "found" / "report.html").read_text()
     assert "&lt;b&gt;no &amp; idea&lt;/b&gt;" in page and "<b>no" not in page
+
+
+def test_parameters_that_leave_room_for_no_order_are_no_trial(run: Run, waves: Path, tmp_path: Path) -> None:
+    """As a backtest refuses them; a search that played them would compare with trials that never trade."""
+    said = run("optimise", waves, "--strategy", "ema_cross", "--param", "entry_budget=60..140", "--param", "fast=5",
+               "--param", "slow=20", "--sampler", "random", "--trials", 12, "--json", "--out", "found")  # fmt: skip
+    assert said.status == 0, said.err
+    with (tmp_path / "found" / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    unfit = [row for row in rows if "could never be sold" in row["reason"]]
+    assert 0 < len(unfit) < 12
+    assert max(float(row["param_entry_budget"]) for row in unfit) < 101
+    assert min(float(row["param_entry_budget"]) for row in rows if row not in unfit) > 99
 
 
 @pytest.mark.parametrize("answer", ["[]", "[object()]", "7"])

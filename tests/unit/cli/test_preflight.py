@@ -86,8 +86,12 @@ def test_a_database_that_does_not_exist_yet_is_no_reason_and_is_not_made(run: Ru
         ({"SAFE_MODE": "true"}, ("gates", "safe_mode"), "set SAFE_MODE=false"),
         ({"KILL_SWITCH": "true"}, ("gates", "kill_switch"), "set KILL_SWITCH=false"),
         ({"MAX_NOTIONAL_PER_ORDER_TRY": "0"}, ("caps", "MAX_NOTIONAL_PER_ORDER_TRY"), "set one"),
-        ({"NOTIONAL_CAP_TRY_PER_CYCLE": "99"}, ("exchange_rules", "BTCTRY"), "NOTIONAL_CAP_TRY_PER_CYCLE below it"),
-        ({"MAX_POSITION_TRY_PER_SYMBOL": "99"}, ("exchange_rules", "BTCTRY"), "MAX_POSITION_TRY_PER_SYMBOL below it"),
+        ({"NOTIONAL_CAP_TRY_PER_CYCLE": "99"}, ("exchange_rules", "NOTIONAL_CAP_TRY_PER_CYCLE"), "99 is below 99.91"),
+        (
+            {"MAX_POSITION_TRY_PER_SYMBOL": "99"},
+            ("exchange_rules", "MAX_POSITION_TRY_PER_SYMBOL"),
+            "below 100.14",
+        ),
         ({"SYMBOLS": "BTCTRY,NOPETRY"}, ("universe", "symbols"), "NOPETRY"),
         ({"BTCTURK_API_KEY": "ANOTHER"}, ("key", "balances"), "check the key"),
         ({"BTCTURK_BASE_URL": "http://127.0.0.1:9", "MAX_RETRY_ATTEMPTS": "1"}, ("venue", "reachable"), "answer"),
@@ -103,6 +107,27 @@ def test_a_demand_that_is_not_met_is_told_with_its_mend(
     found = checks_of(said)[check]
     assert (said.status, said.json["result"], found["level"]) == (2, "FAIL", "FAIL")
     assert words in found["message"]
+
+
+@pytest.mark.usefixtures("armed")
+def test_caps_that_only_the_portfolio_looks_at_are_told_before_its_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_INTENT_NOTIONAL_TRY", "99")
+    check = ("exchange_rules", "MAX_INTENT_NOTIONAL_TRY")
+    assert check not in checks_of(run("preflight", "--json", "--db", "new.db"))
+    for command in ("preflight", "doctor"):
+        said = run(command, "--json", "--db", "new.db", "--command", "stage4-run")
+        assert checks_of(said)[check]["level"] == "FAIL"
+        assert "99 is below 99.91" in checks_of(said)[check]["message"]
+
+
+@pytest.mark.usefixtures("armed")
+def test_the_adaptive_profile_never_trades_live(run: Run) -> None:
+    asked = ("preflight", "--json", "--db", "new.db", "--command", "stage7-run")
+    found = checks_of(run(*asked))[("gates", "live")]
+    assert (found["level"], "--profile dry-run" in found["message"]) == ("FAIL", True)
+    assert ("gates", "live") not in checks_of(run(*asked, "--profile", "dry-run"))
 
 
 @pytest.mark.usefixtures("armed")

@@ -13,11 +13,13 @@ from btcbot.adapters.replay.columns import BarColumns
 from btcbot.adapters.replay.load import load_bars
 from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.optimise.evaluation import Evaluate, Scores, Unfit
-from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE, BacktestPlan, settings_for
+from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE, BacktestPlan, instruments_of, settings_for
 from btcbot.backtest.statistics import measure
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.meaning import make_strategy, own_parameters
+from btcbot.bootstrap.room import demand_room
 from btcbot.config.settings import Settings
 from btcbot.errors import BtcbotError, ConfigurationError, Refused
+from btcbot.profiles import RUN
 
 
 class Backtests(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +63,14 @@ class _Played:
         self._given = given
         self._bars = bars
         self._settings = settings
+        self._instruments = instruments_of(bars)
 
     def evaluate(self, parameters: Mapping[str, str], start_ms: int, end_ms: int) -> Scores:
         given = self._given
         texts = {**given.fixed, **parameters}
         try:
             strategy = make_strategy(given.strategy, texts, self._settings)
+            demand_room(self._settings, self._instruments, RUN, own_parameters(given.strategy, strategy))
         except ConfigurationError as error:
             raise Unfit(" ".join(str(error).split())) from None
         cut = {symbol: columns.between(start_ms, end_ms) for symbol, columns in self._bars.items()}

@@ -26,12 +26,14 @@ from btcbot.backtest.optimise.storage import StorageLost, StudyStorage, describe
 from btcbot.backtest.optimise.storage_address import open_storage
 from btcbot.backtest.optimise.study import SharedStudy
 from btcbot.backtest.optimise.windows import DAY_MS, Window, split, walk_forward
-from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE
+from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE, instruments_of
+from btcbot.bootstrap.room import demand_room
 from btcbot.config.description import shown_setting
 from btcbot.config.settings import SETTING_NAMES, Settings
 from btcbot.config.sources import SECRET_SETTINGS
 from btcbot.domain import money
 from btcbot.errors import ConfigurationError, Refused
+from btcbot.profiles import RUN
 from btcbot.strategies.parameters import Kind, Parameter, StrategySpec
 
 SPLIT: Final = Decimal("0.7")
@@ -110,6 +112,7 @@ def prepare(request: Request, warn: Callable[[str], None] | None = None) -> Prep
     fingerprint = fingerprint_of(bars)
     backtests = msgspec.structs.replace(backtests, symbols=tuple(bars), fingerprint=fingerprint)
     settings = backtests.settings_of(bars)
+    demand_room(settings, instruments_of(bars), RUN, {})  # with a trial's parameters its worker asks again
     windows, windows_text = _windows(request, bars)
     _demand_bars(request, bars, windows)
     first = min(int(columns.open_time_ms[0]) for columns in bars.values())
