@@ -42,9 +42,9 @@ def eye() -> FeedEye:
     return eye
 
 
-def rest_shows(eye: FeedEye, bid: str, ask: str, now_ms: int) -> None:
+def rest_shows(eye: FeedEye, bid: str, ask: str, now_ms: int, made_ms: int | None = None) -> None:
     eye.asks(is_book=True, now_ms=now_ms - 4)
-    eye.told("BTCTRY", Decimal(bid), Decimal(ask), now_ms, is_clean=True)
+    eye.told("BTCTRY", Decimal(bid), Decimal(ask), now_ms if made_ms is None else made_ms, now_ms, is_clean=True)
     eye.asks(is_book=False, now_ms=now_ms)
 
 
@@ -97,6 +97,23 @@ class TestWhatTheCheckersKnow:
         assert "never compared" in str(why_not(eye, 3_000))
         rest_shows(eye, "100", "101", 3_100)
         assert why_not(eye, 3_200) is None
+
+    def test_an_answer_that_was_made_long_before_the_snapshot_compares_nothing(self, eye: FeedEye) -> None:
+        eye.lost("reset by the venue", 2_000)
+        eye.connected(9_000)
+        eye.heard(snapshot(1), 9_100)
+        rest_shows(eye, "100", "101", 9_200, made_ms=5_500)
+
+        assert "never compared" in str(why_not(eye, 9_400))
+
+    def test_who_stood_still_reads_answers_and_frames_late(self, eye: FeedEye) -> None:
+        """The venue's book moved after REST had told of it; both were read when the process went on."""
+        eye.asks(is_book=True, now_ms=1_996)
+        eye.told("BTCTRY", Decimal(102), Decimal(103), 2_000, 2_000, is_clean=True)
+        eye.heard(change(8, bids=[(1, "102")], asks=[(3, "101"), (1, "103")]), 9_000)
+        eye.stood_still(9_000)
+
+        assert why_not(eye, 9_100) is None
 
     def test_rest_shows_another_book(self, eye: FeedEye) -> None:
         rest_shows(eye, "90", "91", 5_000)

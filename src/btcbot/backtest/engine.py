@@ -253,7 +253,7 @@ class _Run:
         prices, found = self._bench.prices, len(self._moments)
         now_ms = self._moments[step]
         if wakes.changes:
-            found = min(found, self._next_change(wakes.changes, step))
+            found = self._next_change(wakes.changes, step)
         for symbol, price in wakes.bid_at_least.items():
             found = min(found, self._step_of(prices.first_close_at_least(symbol, price, now_ms), step))
         for symbol, price in wakes.ask_at_most.items():

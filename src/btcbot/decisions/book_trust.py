@@ -34,13 +34,15 @@ class TrustLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Best prices as REST told them, and when it was asked and answered."""
+    """Best prices as REST told them, when it was asked and answered, and when the venue made the answer: long before,
+    where it was slow, or where a process that stood still read it late."""
 
     symbol: str
     bid: Decimal
     ask: Decimal
     asked_at_ms: int
     answered_at_ms: int
+    made_at_ms: int
 
 
 class Finding(StrEnum):
@@ -49,7 +51,7 @@ class Finding(StrEnum):
     AGREES = "agrees"
     DIFFERS = "differs"
     TOO_EARLY = "too_early"  # the feed may still catch up with what REST showed
-    VOID = "void"  # the book is younger than the comparison
+    VOID = "void"  # the book is younger than the answer
 
 
 def compare(comparison: Comparison, book: FeedBook, now_ms: int) -> Finding:
@@ -60,7 +62,7 @@ def compare(comparison: Comparison, book: FeedBook, now_ms: int) -> Finding:
     """
     earliest_ms = comparison.asked_at_ms - APART_MS
     latest_ms = comparison.answered_at_ms + APART_MS
-    if book.snapshot_at_ms > comparison.answered_at_ms:
+    if book.snapshot_at_ms > min(comparison.answered_at_ms, comparison.made_at_ms + APART_MS):
         return Finding.VOID
     untils = [*(top.since_ms for top in book.tops[1:]), now_ms]
     stood = [

@@ -120,15 +120,21 @@ class FeedService:
     def compare(self, quotes: Mapping[str, Quote], asked_at_ms: int) -> None:
         """Hold best prices that REST has just told against the books of the feed. `asked_at_ms` is monotonic, and
         of the first of them."""
-        now_ms, wall_ms = self._now_ms(), self._clock.now_ms()
+        now_ms, wall_ms, venue_ms = self._now_ms(), self._clock.now_ms(), self._exchange.estimated_time_ms()
         self.look()  # what the feed sent while REST answered belongs to the same moment
         for symbol, quote in quotes.items():  # in the order in which they were asked for, one after the other
             answered_at_ms = now_ms - max(wall_ms - quote.received_at_ms, 0)
             began_at_ms, asked_at_ms = min(asked_at_ms, answered_at_ms), answered_at_ms
             # A quote of the ticker for all pairs has no quantities, and may be older than any book.
             if symbol in self._view.books and quote.bid_quantity and quote.ask_quantity:
+                made_at_ms = answered_at_ms if venue_ms is None else now_ms - (venue_ms - quote.venue_time_ms)
                 self._pending[symbol] = comparison = Comparison(
-                    symbol=symbol, bid=quote.bid, ask=quote.ask, asked_at_ms=began_at_ms, answered_at_ms=answered_at_ms
+                    symbol=symbol,
+                    bid=quote.bid,
+                    ask=quote.ask,
+                    asked_at_ms=began_at_ms,
+                    answered_at_ms=answered_at_ms,
+                    made_at_ms=made_at_ms,
                 )
                 self._judge(comparison)
 

@@ -80,13 +80,15 @@ class EmaCross(msgspec.Struct, frozen=True, kw_only=True):
         return [*sells, *buys]
 
     def wakes(self, context: StrategyContext) -> Wakes:
-        changes = _crosses(tuple(context.symbols))
         if not self.persist:
-            return Wakes(changes=changes, on_fill=False)
+            return _at_a_cross(tuple(context.symbols))
         stands = all(self._stands(context, symbol) for symbol in context.symbols)
         bids, asks = holdings.dust_edges(context, self.spread_bps_max)
         return Wakes(
-            bid_at_least=bids, ask_at_most=asks, changes=changes, not_before_ms=None if stands else context.now_ms
+            bid_at_least=bids,
+            ask_at_most=asks,
+            changes=_at_a_cross(tuple(context.symbols)).changes,
+            not_before_ms=None if stands else context.now_ms,
         )
 
     def _stands(self, context: StrategyContext, symbol: str) -> bool:
@@ -107,6 +109,6 @@ class EmaCross(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=64)
-def _crosses(symbols: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """What changes at a cross of any of them."""
-    return tuple((symbol, "is_above") for symbol in symbols)
+def _at_a_cross(symbols: tuple[str, ...]) -> Wakes:
+    """When the averages of any of them cross."""
+    return Wakes(changes=tuple((symbol, "is_above") for symbol in symbols), on_fill=False)

@@ -38,9 +38,14 @@ def a_view(
     )
 
 
-def rest(bid: str, ask: str, asked_at_ms: int, answered_at_ms: int) -> Comparison:
+def rest(bid: str, ask: str, asked_at_ms: int, answered_at_ms: int, made_at_ms: int | None = None) -> Comparison:
     return Comparison(
-        symbol="BTCTRY", bid=Decimal(bid), ask=Decimal(ask), asked_at_ms=asked_at_ms, answered_at_ms=answered_at_ms
+        symbol="BTCTRY",
+        bid=Decimal(bid),
+        ask=Decimal(ask),
+        asked_at_ms=asked_at_ms,
+        answered_at_ms=answered_at_ms,
+        made_at_ms=answered_at_ms if made_at_ms is None else made_at_ms,
     )
 
 
@@ -92,6 +97,14 @@ class TestComparing:
     def test_a_book_younger_than_the_comparison_is_not_judged_by_it(self) -> None:
         young = a_book(a_top(9_700, "100", "102"), snapshot_at_ms=9_700)
         assert book_trust.compare(rest("100", "102", 9_500, 9_600), young, 9_700) is Finding.VOID
+
+    @pytest.mark.parametrize(("snapshot_at_ms", "finding"), [(5_000, Finding.AGREES), (5_001, Finding.VOID)])
+    def test_an_answer_that_was_made_before_the_book_came_says_nothing_of_it(
+        self, snapshot_at_ms: int, finding: Finding
+    ) -> None:
+        """Made at 3 s, read at a minute: the process stood still, or the answer was slow."""
+        young = a_book(a_top(snapshot_at_ms, "100", "102"), snapshot_at_ms=snapshot_at_ms)
+        assert book_trust.compare(rest("100", "102", 2_900, 60_000, 3_000), young, 60_000) is finding
 
 
 class TestTrust:

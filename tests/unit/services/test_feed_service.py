@@ -54,6 +54,8 @@ class Bench:
         self.rest: dict[str, Quote] = {symbol: a_quote(symbol) for symbol in symbols}
         self.asked: list[str] = []
         self.is_down = False
+        #: The venue's clock, as the client reckons it.
+        self.venue_now_ms: int | None = None
         self.silent: set[str] = set()  # pairs of which REST cannot show the book
         anything: Any = self
         self.service = FeedService(
@@ -95,6 +97,9 @@ class Bench:
         return Wake.TIME
 
     # REST
+    def estimated_time_ms(self) -> int | None:
+        return self.venue_now_ms
+
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         self.asked += symbols
         if self.is_down or self.silent & set(symbols):
@@ -381,3 +386,17 @@ def test_a_comparison_of_a_book_that_began_anew_meanwhile_is_void(bench: Bench) 
 
     assert bench.metrics.value("btcbot_book_comparisons_total", finding="void") == 1
     assert "not yet been compared" in bench.distrusted()["BTCTRY"]
+
+
+@pytest.mark.parametrize(("made_ms_ago", "finding"), [(6_900, "agrees"), (7_100, "void")])
+def test_an_answer_that_the_venue_made_before_the_book_came_says_nothing_of_it(
+    bench: Bench, made_ms_ago: int, finding: str
+) -> None:
+    """It was slow, or the process stood still before it read it: a new book may agree with it by chance alone."""
+    bench.books["BTCTRY"] = bench._book("BTCTRY", "99", "101", bench.now_ms - 5_000)
+    bench.venue_now_ms = 1_790_000_000_000
+    bench.rest["BTCTRY"] = msgspec.structs.replace(a_quote("BTCTRY"), venue_time_ms=bench.venue_now_ms - made_ms_ago)
+    bench.service.check_due(["BTCTRY"])
+
+    assert bench.metrics.value("btcbot_book_comparisons_total", finding=finding) == 1
+    assert ("BTCTRY" in bench.distrusted()) is (finding == "void")

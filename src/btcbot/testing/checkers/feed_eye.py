@@ -19,6 +19,8 @@ import msgspec
 
 #: Best prices of the feed and of REST that lie this far apart in time may be compared.
 APART_MS: Final = 2_000
+#: The bot reckons the venue's clock by answers about the time, which may be slow.
+RECKONED_MS: Final = 1_500
 #: How long best prices are remembered.
 _TOPS_KEPT_MS: Final = 120_000
 _TELLINGS_KEPT: Final = 4
@@ -67,6 +69,7 @@ class Telling(msgspec.Struct):
     """A book as REST told it."""
 
     batch: Batch
+    made_ms: int
     answered_ms: int
     bid: Decimal
     ask: Decimal
@@ -214,14 +217,15 @@ class FeedEye:
             batch.is_clean = batch.is_clean and batch.answered_ms >= 0
             batch.answered_ms = -1
 
-    def told(self, symbol: str, bid: Decimal, ask: Decimal, now_ms: int, *, is_clean: bool) -> None:
-        """REST has told this pair's best prices. `is_clean` False: somebody on the way has changed the answer."""
+    def told(self, symbol: str, bid: Decimal, ask: Decimal, made_ms: int, now_ms: int, *, is_clean: bool) -> None:
+        """REST has told this pair's best prices, as they were at `made_ms`. `is_clean` False: somebody on the way has
+        changed the answer."""
         batch = self._batch
         if batch is None:
             return
         batch.answered_ms, batch.is_clean = now_ms, batch.is_clean and is_clean
         tellings = self._tellings.setdefault(symbol, [])
-        tellings.append(Telling(batch, now_ms, bid, ask))
+        tellings.append(Telling(batch, made_ms, now_ms, bid, ask))
         del tellings[:-_TELLINGS_KEPT]
 
     def failed(self) -> None:
@@ -232,8 +236,13 @@ class FeedEye:
     def stood_still(self, now_ms: int) -> None:
         """The process did, until now: an answer that came just before may have been read only after, as were the
         frames that came meanwhile."""
-        if self._batch is not None and self._batch.answered_ms >= 0:
-            self._batch.answered_ms = now_ms
+        batch = self._batch
+        if batch is None or batch.answered_ms < 0:
+            return
+        for tellings in self._tellings.values():
+            if tellings[-1].batch is batch and tellings[-1].answered_ms == batch.answered_ms:
+                tellings[-1].answered_ms = now_ms
+        batch.answered_ms = now_ms
 
     # -- judgement -----------------------------------------------------------------------------------------------------
 
@@ -282,7 +291,7 @@ class FeedEye:
         for telling in reversed(self._tellings.get(symbol, ())):
             batch = telling.batch
             answered_ms = max(batch.answered_ms, telling.answered_ms)
-            if answered_ms < book.snapshot_ms:
+            if min(answered_ms, telling.made_ms + APART_MS + RECKONED_MS) < book.snapshot_ms:
                 break
             from_ms, until_ms = batch.asked_ms - APART_MS - 1, answered_ms + APART_MS + 1
             if _shows(book.stood(from_ms, until_ms), telling):

@@ -279,7 +279,9 @@ class Scene:
             self.told_before.setdefault(symbol, []).append(self.told[symbol])
         self.told[symbol] = (bid, ask, self.now_ms())
         if self.eye is not None and len(best_bid) > 1:  # a ticker has no quantities, and is nothing to compare with
-            self.eye.told(symbol, bid, ask, self.now_ms(), is_clean=answer.fault is None)
+            now_ms = self.now_ms()
+            made_ms = now_ms - answer.transport.delay_ms
+            self.eye.told(symbol, bid, ask, made_ms, now_ms, is_clean=answer.fault is None)
 
 
 class _Balance(msgspec.Struct):
