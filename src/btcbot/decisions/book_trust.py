@@ -21,6 +21,9 @@ from btcbot.domain.feed import FeedBook, FeedView
 #: The feed sends changes in batches of about three quarters of a second, REST answers may be cached as long: best
 #: prices that far apart in time are compared as if they were of one moment.
 APART_MS = 2_000
+#: A request is given up long before its answer is so old. Where one is all the same, the process stood still before it
+#: read it, and a book that came meanwhile is not compared with it.
+ANSWER_AGE_MS_MAX = 10_000
 #: Comparisons are renewed when so much of their time has passed, so that trust does not end between two of them.
 RENEW_TENTHS = 7
 
@@ -34,8 +37,7 @@ class TrustLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Best prices as REST told them, when it was asked and answered, and when the venue made the answer: long before,
-    where it was slow, or where a process that stood still read it late."""
+    """Best prices as REST told them, when it was asked and answered, and when the venue made the answer."""
 
     symbol: str
     bid: Decimal
@@ -62,7 +64,7 @@ def compare(comparison: Comparison, book: FeedBook, now_ms: int) -> Finding:
     """
     earliest_ms = comparison.asked_at_ms - APART_MS
     latest_ms = comparison.answered_at_ms + APART_MS
-    if book.snapshot_at_ms > min(comparison.answered_at_ms, comparison.made_at_ms + APART_MS):
+    if book.snapshot_at_ms > min(comparison.answered_at_ms, comparison.made_at_ms + ANSWER_AGE_MS_MAX):
         return Finding.VOID
     untils = [*(top.since_ms for top in book.tops[1:]), now_ms]
     stood = [

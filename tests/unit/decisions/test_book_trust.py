@@ -98,11 +98,11 @@ class TestComparing:
         young = a_book(a_top(9_700, "100", "102"), snapshot_at_ms=9_700)
         assert book_trust.compare(rest("100", "102", 9_500, 9_600), young, 9_700) is Finding.VOID
 
-    @pytest.mark.parametrize(("snapshot_at_ms", "finding"), [(5_000, Finding.AGREES), (5_001, Finding.VOID)])
+    @pytest.mark.parametrize(("snapshot_at_ms", "finding"), [(13_000, Finding.AGREES), (13_001, Finding.VOID)])
     def test_an_answer_that_was_made_before_the_book_came_says_nothing_of_it(
         self, snapshot_at_ms: int, finding: Finding
     ) -> None:
-        """Made at 3 s, read at a minute: the process stood still, or the answer was slow."""
+        """Made at 3 s, read at a minute: the process stood still."""
         young = a_book(a_top(snapshot_at_ms, "100", "102"), snapshot_at_ms=snapshot_at_ms)
         assert book_trust.compare(rest("100", "102", 2_900, 60_000, 3_000), young, 60_000) is finding
 

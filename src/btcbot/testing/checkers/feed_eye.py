@@ -19,8 +19,9 @@ import msgspec
 
 #: Best prices of the feed and of REST that lie this far apart in time may be compared.
 APART_MS: Final = 2_000
-#: The bot reckons the venue's clock by answers about the time, which may be slow.
-RECKONED_MS: Final = 1_500
+#: No answer is under way so long: one that is so much older than a snapshot was read late, and compares nothing. The
+#: bot reckons the venue's clock by answers about the time, which may be slow.
+ANSWER_AGE_MS: Final = 10_000 + 1_500
 #: How long best prices are remembered.
 _TOPS_KEPT_MS: Final = 120_000
 _TELLINGS_KEPT: Final = 4
@@ -291,7 +292,7 @@ class FeedEye:
         for telling in reversed(self._tellings.get(symbol, ())):
             batch = telling.batch
             answered_ms = max(batch.answered_ms, telling.answered_ms)
-            if min(answered_ms, telling.made_ms + APART_MS + RECKONED_MS) < book.snapshot_ms:
+            if min(answered_ms, telling.made_ms + ANSWER_AGE_MS) < book.snapshot_ms:
                 break
             from_ms, until_ms = batch.asked_ms - APART_MS - 1, answered_ms + APART_MS + 1
             if _shows(book.stood(from_ms, until_ms), telling):
