@@ -19,6 +19,7 @@ from btcbot.profiles import RUN, STAGE4, STAGE7, Profile
 if TYPE_CHECKING:
     from btcbot.backtest.findings import Findings
     from btcbot.backtest.plan import BacktestPlan
+    from btcbot.config.settings import Settings
 
 _PATH: Final = click.Path(path_type=Path)
 #: Profiles by the names that they have here.
@@ -28,7 +29,11 @@ TABLES: Final = ("bars", "quotes")
 
 @click.command("backtest")
 @click.argument("data", type=_PATH, metavar="DATA")
-@click.option("--strategy", metavar="NAME|FILE", help="What decides; by default the profile's own strategy.")
+@click.option(
+    "--strategy",
+    metavar="NAME|FILE",
+    help="What decides; by default STRATEGY of the settings given, else the profile's own.",
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeat it.")
 @click.option(
     "--compare", "compared", multiple=True, metavar="NAME|FILE,…", help="Play each of these, and rank them; repeat it."
@@ -147,7 +152,9 @@ def command(
     if names:
         _compare(names, plan_of, out, force=force, as_json=as_json)
         return
-    findings = _play(plan_of(strategy or profile.strategy, parameters), "")
+    if strategy is None:
+        strategy, parameters = _of_settings(profile, settings, parameters)
+    findings = _play(plan_of(strategy, parameters), "")
     result = findings.result
     if out is not None:
         write_all(result, out, force=force, findings=findings)
@@ -171,6 +178,14 @@ def _compared(given: Sequence[str], strategy: str | None, params: Sequence[str])
     if len(names) < 2 or len(set(names)) < len(names):
         raise Refused("--compare: name at least two strategies, each once, such as --compare portfolio,ema_cross")
     return names
+
+
+def _of_settings(profile: Profile, settings: Settings, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The strategy that a run with these settings would have, and its parameters, below those that are given."""
+    from btcbot.adapters.strategy_plugins import parse_parameters
+    from btcbot.bootstrap.meaning import strategy_name
+
+    return strategy_name(profile, settings), {**parse_parameters(settings.strategy_params or ""), **given}
 
 
 def _with_adaptation(profile: Profile, given: Mapping[str, str], *, include: bool) -> dict[str, str]:

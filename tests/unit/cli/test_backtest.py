@@ -55,6 +55,25 @@ def test_one_line_of_json_for_a_program(run: Run, bars: Path) -> None:
     assert told["fingerprint"] == again["fingerprint"]
 
 
+def test_the_settings_of_the_live_bot_bring_its_strategy(run: Run, bars: Path, tmp_path: Path) -> None:
+    """Else a bot that was set up with one strategy would be judged by the results of another."""
+    env = tmp_path / "live.env"
+    env.write_text("STRATEGY=ema_cross\nSTRATEGY_PARAMS=fast=3,slow=9\n")
+    env.chmod(0o600)
+
+    def played(*given: object) -> tuple[str, dict[str, str]]:
+        told = run("backtest", bars, "--json", "--env-file", env, *given).json
+        return told["strategy"], told["parameters"]
+
+    name, parameters = played()
+    assert (name, parameters["fast"], parameters["slow"]) == ("ema_cross", "3", "9")
+    name, parameters = played("--param", "slow=12")
+    assert (name, parameters["fast"], parameters["slow"]) == ("ema_cross", "3", "12"), "--param wins over the file"
+    assert played("--set", "STRATEGY=limit_band", "--set", "STRATEGY_PARAMS=")[0] == "limit_band"
+    name, parameters = played("--strategy", "mean_reversion")
+    assert name == "mean_reversion" and "fast" not in parameters, "parameters belong to the strategy they were set for"
+
+
 def test_a_range_and_a_choice_of_symbols(run: Run, bars: Path) -> None:
     said = run("backtest", bars, "--symbols", "xrp_try", "--start", "2022-11-08T01:00", "--end", "2022-11-08T02:00",
                "--json")  # fmt: skip
