@@ -116,11 +116,13 @@ def assemble(
         watchers = (*watchers, AlertWatcher(store, sockets.samples, log))
     teller = CycleTeller(store, metrics, log, is_heard=sockets.is_heard)
     signals = _signals(settings, strategy, symbols, sockets)
+    limits = risk_limits(settings, is_overseen=profile.is_overseen)
     sweep = SweepService(
         enabled=settings.sweep_enabled,
         cash_target=settings.target_try,
         offset_bps=settings.offset_bps,
         quote_asset=quote_asset,
+        limits=limits,
     )
     services = Services(
         recovery=StartupRecoveryService(
@@ -140,7 +142,7 @@ def assemble(
             parts.shapers,
             parts.replacements,
         ),
-        risk=RiskService(risk_limits(settings, is_overseen=profile.is_overseen), parts.tuner, store, metrics, log),
+        risk=RiskService(limits, parts.tuner, store, metrics, log),
         execution=execution,
         accounting=accounting,
         gatekeeper=gatekeeper,

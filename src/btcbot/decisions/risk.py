@@ -11,7 +11,7 @@ position that has grown beyond them can still be sold in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -174,6 +174,23 @@ class _Budget:
 
     def _count_buy(self, symbol: str, cost: Decimal) -> None:
         self.open_buys[symbol] = self.open_buys.get(symbol, money.ZERO) + cost
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What buys may still cost, fee included: all of them together, and those of each symbol."""
+
+    whole: Decimal
+    of_symbol: Mapping[str, Decimal]
+
+
+def room_for_buys(facts: RiskFacts, limits: RiskLimits, symbols: Collection[str]) -> Room:
+    """What the caps on what is invested, and on a cycle, leave. A buy that costs more is refused as a whole."""
+    budget = _Budget(facts)
+    whole = min(limits.notional_per_cycle_max - budget.notional, limits.exposure_max - budget.exposure())
+    of_symbol = {symbol: limits.position_per_symbol_max - budget.invested(symbol) for symbol in symbols}
+    return Room(
+        whole=max(whole, money.ZERO), of_symbol={symbol: max(room, money.ZERO) for symbol, room in of_symbol.items()}
+    )
 
 
 def evaluate(intents: Sequence[Intent], facts: RiskFacts, limits: RiskLimits) -> Sequence[RiskDecision]:

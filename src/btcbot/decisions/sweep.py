@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from btcbot.decisions.risk import Room
 from btcbot.domain import money
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent, Side
@@ -23,17 +24,19 @@ def plan(
     instruments: Mapping[str, Instrument],
     quotes: Mapping[str, Quote],
     busy_symbols: frozenset[str],
+    room: Room,
 ) -> Sequence[Intent]:
-    """Buys that bring free quote currency down to `cash_target`, fee included.
+    """Buys that bring free quote currency down to `cash_target`, fee included, as far as there is `room` for them.
 
     The cash is split evenly. Where an even share cannot buy the least that a venue takes, fewer symbols (in
-    alphabetical order) get a larger one.
+    alphabetical order) get a larger one. What there is no room for now is left for a later cycle.
     """
     symbols = sorted(symbol for symbol in quotes if symbol in instruments and symbol not in busy_symbols)
-    excess = free - cash_target
+    excess = min(free - cash_target, room.whole)
     for count in range(len(symbols), 0, -1):
-        share = money.divide_down(excess, Decimal(count), 2)
-        bids = [_bid(cycle_id, instruments[s], quotes[s], share, offset_bps, taker_rate) for s in symbols]
+        even = money.divide_down(excess, Decimal(count), 2)
+        shares = {symbol: min(even, money.round_down(room.of_symbol[symbol], 2)) for symbol in symbols}
+        bids = [_bid(cycle_id, instruments[s], quotes[s], shares[s], offset_bps, taker_rate) for s in symbols]
         able = [bid for bid in bids if bid is not None]
         if len(able) >= count:
             return able[:count]

@@ -83,7 +83,7 @@ class PlanningService:
         account, instruments, quotes = ground.account, ground.instruments, ground.view.quotes
         open_orders = self._store.orders(_OPEN)
         facts = self.facts(ground, account, open_orders, spent)
-        taker_rate, tuning = facts.fee_rates.taker, self._tuner.tuning()
+        tuning = self._tuner.tuning()
         wishes = self._strategy.generate(
             cycle_id,
             instruments,
@@ -91,7 +91,7 @@ class PlanningService:
             account,
             facts.positions,
             open_orders,
-            taker_rate,
+            facts.fee_rates.taker,
             ground.universe,
             now_ms=ground.now_ms,
             busy=self._busy(open_orders),
@@ -100,9 +100,7 @@ class PlanningService:
             may_read=ground.may_read,
         )
         # What may not be bought gets no share of the idle cash.
-        idle_cash = self._sweep.plan(
-            cycle_id, account, instruments, quotes, ground.universe.active, open_orders, taker_rate
-        )
+        idle_cash = self._sweep.plan(cycle_id, facts, ground.universe.active)
         due: Sequence[Intent] = () if self._replacements is None else self._replacements.resume(cycle_id)
         intents = [*due, *wishes, *idle_cash]
         for intent in intents:

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 from btcbot.decisions import sweep
-from btcbot.domain.account import AccountSnapshot
-from btcbot.domain.instrument import Instrument
+from btcbot.decisions.risk import RiskFacts, RiskLimits, room_for_buys
 from btcbot.domain.intents import Intent
-from btcbot.domain.market import Quote
-from btcbot.domain.orders import Order
 
 
 class SweepService:
-    def __init__(self, *, enabled: bool, cash_target: Decimal, offset_bps: Decimal, quote_asset: str) -> None:
+    """`cash_target` is left untouched, and the reserve of `limits` as well."""
+
+    def __init__(
+        self, *, enabled: bool, cash_target: Decimal, offset_bps: Decimal, quote_asset: str, limits: RiskLimits
+    ) -> None:
         self._enabled = enabled
-        self._cash_target = cash_target
+        self._cash_target = max(cash_target, limits.cash_reserve)
         self._offset_bps = offset_bps
         self._quote_asset = quote_asset
+        self._limits = limits
 
-    def plan(
-        self,
-        cycle_id: str,
-        account: AccountSnapshot,
-        instruments: Mapping[str, Instrument],
-        quotes: Mapping[str, Quote],
-        symbols: Sequence[str],
-        open_orders: Sequence[Order],
-        taker_rate: Decimal,
-    ) -> Sequence[Intent]:
+    def plan(self, cycle_id: str, facts: RiskFacts, symbols: Sequence[str]) -> Sequence[Intent]:
         """Intents that bring free cash down to the target, for `symbols` without an open order; none while switched
         off."""
         if not self._enabled:
             return []
-        free = account.free(self._quote_asset)
-        buyable = {symbol: quotes[symbol] for symbol in symbols if symbol in quotes}
-        busy = frozenset(order.symbol for order in open_orders)
-        return sweep.plan(cycle_id, free, self._cash_target, self._offset_bps, taker_rate, instruments, buyable, busy)
+        buyable = {symbol: facts.quotes[symbol] for symbol in symbols if symbol in facts.quotes}
+        return sweep.plan(
+            cycle_id,
+            facts.account.free(self._quote_asset),
+            self._cash_target,
+            self._offset_bps,
+            facts.fee_rates.taker,
+            facts.instruments,
+            buyable,
+            busy_symbols=frozenset(order.symbol for order in facts.open_orders),
+            room=room_for_buys(facts, self._limits, buyable),
+        )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import RATES, a_quote, an_instrument, decimals
 
 from btcbot.decisions import sweep
+from btcbot.decisions.risk import Room
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Intent, Side
 
@@ -25,6 +26,8 @@ def plan(
     instruments: Mapping[str, Instrument] | None = None,
     bid: str = "100",
     ask: str = "100.1",
+    room: str = "1000000",
+    room_of_symbol: Mapping[str, str] | None = None,
 ) -> list[Intent]:
     return list(
         sweep.plan(
@@ -36,6 +39,7 @@ def plan(
             {symbol: an_instrument(symbol) for symbol in symbols} if instruments is None else instruments,
             {symbol: a_quote(symbol, bid=bid, ask=ask) for symbol in symbols},
             busy,
+            Room(Decimal(room), {symbol: Decimal((room_of_symbol or {}).get(symbol, room)) for symbol in symbols}),
         )
     )
 
@@ -105,6 +109,22 @@ def test_where_the_venue_has_next_to_no_minimum_one_lira_is_a_share_and_nothing_
 
     assert [intent.quantity for intent in plan(free="301", instruments=tiny)] == [Decimal("0.0099")]
     assert not plan(free="300", instruments=none)
+
+
+def test_more_cash_than_a_cycle_may_spend_goes_in_several_cycles() -> None:
+    """Of 50,000 TRY a cycle may take 600: 200 for each of three, as if no more were there."""
+    assert plan(free="50300", room="600") == plan(free="900")
+    assert not plan(free="50300", room="99")
+
+
+def test_a_symbol_that_may_hold_no_more_leaves_its_share_to_the_others() -> None:
+    """There are 300 TRY each for three; one may still cost 150, one nothing at all, so that two share 900."""
+    intents = plan(free="1200", room_of_symbol={"ADATRY": "150", "BTCTRY": "0"})
+
+    assert [(intent.symbol, intent.why) for intent in intents] == [
+        ("ADATRY", "sweep 150 of idle cash"),
+        ("ETHTRY", "sweep 450 of idle cash"),
+    ]
 
 
 @settings(deadline=None)

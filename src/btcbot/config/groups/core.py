@@ -228,7 +228,9 @@ class CoreSettings(Group):
     entry_spread_bps_max: Exact = Field(
         default=Decimal(100), gt=0, le=BPS_MAX, description="Spread above which no position is opened."
     )
-    sweep_enabled: Switch = Field(default=False, description="Spend the TRY above TARGET_TRY, evenly on all pairs.")
+    sweep_enabled: Switch = Field(
+        default=False, description="Spend the TRY above TARGET_TRY, evenly on all pairs, as far as the caps leave room."
+    )
     target_try: Exact = Field(default=Decimal(300), ge=0, le=TRY_MAX, description="TRY that a sweep leaves untouched.")
     offset_bps: Exact = Field(
         default=Decimal(20), ge=0, le=BPS_MAX, description="Distance below the best bid at which a sweep buys."
