@@ -35,6 +35,8 @@ _HEARTBEAT: Final = ("cycle_number", "marks", "nonce_mark_ms", "trades_cursor_ms
 #: And what overseers and universe keep of cycles as such: what each of them saw, and since when.
 _OVERSEEN: Final = ("degrade", "universe_state", "adaptation_state", "refusal_bars", "order_freeze_watch",
                      "budget")  # fmt: skip
+#: Trading states that each cycle decides anew, by its outcome.
+_FOLLOWS_CYCLES: Final = frozenset({"ACTIVE", "OBSERVE_ONLY"})
 _TABLES: Final = ("identity", "orders", "holds", "fills", "entries", "postings", "account_balances", "positions",
                   "verdicts", "discrepancies")  # fmt: skip
 _BEATS: Final = tuple(beat_of(fault.name) for fault in FAULTS.values() if fault.site == "beat")
@@ -49,8 +51,11 @@ FREE_CYCLES_MAX: Final = 30
 REPLACEMENTS_CYCLES_MAX: Final = 15
 
 
-def _weighed(name: str, value: str) -> tuple[str, str]:
-    """A named value without what quotes alone may move: the highest profit, by the marks of each cycle."""
+def _weighed(name: str, value: str, *, is_overseen: bool) -> tuple[str, str]:
+    """A named value without what quotes alone may move: the highest profit, by the marks of each cycle, and whether an
+    overseen cycle observes only, as it does when what is held loses more than the budget of the day."""
+    if is_overseen and name == "trading_state" and value in _FOLLOWS_CYCLES:
+        return name, ""
     if name != "results":
         return name, value
     told = json.loads(value)
@@ -245,9 +250,12 @@ class Course:
         values = disk.execute("SELECT name, value FROM named_values").fetchall()
         # A process that lives on the feed alone observes until its books are compared.
         of_no_weight = (*_HEARTBEAT, "trading_state") if self._lives_on_feed else _HEARTBEAT
-        if self._world.profile.is_overseen:
+        is_overseen = self._world.profile.is_overseen
+        if is_overseen:
             of_no_weight = (*of_no_weight, *_OVERSEEN)
-        tables["named_values"] = sorted(_weighed(*row) for row in values if row[0] not in of_no_weight)
+        tables["named_values"] = sorted(
+            _weighed(*row, is_overseen=is_overseen) for row in values if row[0] not in of_no_weight
+        )
         return tables
 
     @property
