@@ -102,7 +102,7 @@ class TestFacts:
             "agent",
             "samples",
         }
-        beside = {"metrics", "log", "gate_policy", "signals", "candidates"}
+        beside = {"metrics", "log", "is_heard", "gate_policy", "signals", "candidates"}
         assert set(Sockets.__struct_fields__) == on_tape | beside
 
     def test_answers_come_back_as_they_were(self) -> None:
