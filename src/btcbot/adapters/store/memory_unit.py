@@ -67,10 +67,7 @@ class MemoryTransaction(Struct):
             raise self._fail(f"order {order.client_order_id} has no positive quantity")
         self._put_order(order)
         if order.status is not OrderStatus.DENIED:
-            times, key = self._state.last_order_times_ms, (order.symbol, order.side)
-            last_ms = times.get(key)
-            if last_ms is None or last_ms < order.created_at_ms:
-                self._put_sorted(times, key, order.created_at_ms)
+            self._note_time_of(order)
 
     def update_order(self, order: Order) -> None:
         before = self._state.orders.get(order.client_order_id)
@@ -97,6 +94,8 @@ class MemoryTransaction(Struct):
         self._put_order(after)
         if after.status is OrderStatus.DENIED:
             self._forget_time_of(after)
+        elif before.status is OrderStatus.DENIED:
+            self._note_time_of(after)
 
     def _put_order(self, order: Order) -> None:
         state, key = self._state, order.client_order_id
@@ -109,6 +108,12 @@ class MemoryTransaction(Struct):
         else:
             self._put(state.orders, key, order)
             self._drop(state.live, key)
+
+    def _note_time_of(self, order: Order) -> None:
+        times, key = self._state.last_order_times_ms, (order.symbol, order.side)
+        last_ms = times.get(key)
+        if last_ms is None or last_ms < order.created_at_ms:
+            self._put_sorted(times, key, order.created_at_ms)
 
     def _forget_time_of(self, denied: Order) -> None:
         """A denied order starts no cooldown: the time of the one before it counts again."""
