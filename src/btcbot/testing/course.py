@@ -11,7 +11,7 @@ How a cycle is lived is the world's business; here stands what comes after what,
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from btcbot.domain.cycles import CycleOutcome
@@ -51,15 +51,17 @@ FREE_CYCLES_MAX: Final = 30
 REPLACEMENTS_CYCLES_MAX: Final = 15
 
 
-def _weighed(name: str, value: str, *, is_overseen: bool) -> tuple[str, str]:
-    """A named value without what quotes alone may move: the highest profit, by the marks of each cycle, and whether an
+def _weighed(values: Iterable[tuple[str, str]], *, is_overseen: bool) -> Iterator[tuple[str, str]]:
+    """Named values without what quotes alone may move: the highest profit, by the marks of each cycle, and whether an
     overseen cycle observes only, as it does when what is held loses more than the budget of the day."""
-    if is_overseen and name == "trading_state" and value in _FOLLOWS_CYCLES:
-        return name, ""
-    if name != "results":
-        return name, value
-    told = json.loads(value)
-    return name, json.dumps({field: one for field, one in told.items() if not field.startswith("peak")})
+    for name, value in values:
+        if is_overseen and name == "trading_state" and value in _FOLLOWS_CYCLES:
+            continue  # as if it had never been written, which it is not before a cycle first observes
+        if name == "results":
+            told = json.loads(value)
+            yield name, json.dumps({field: one for field, one in told.items() if not field.startswith("peak")})
+        else:
+            yield name, value
 
 
 class Course:
@@ -253,9 +255,8 @@ class Course:
         is_overseen = self._world.profile.is_overseen
         if is_overseen:
             of_no_weight = (*of_no_weight, *_OVERSEEN)
-        tables["named_values"] = sorted(
-            _weighed(*row, is_overseen=is_overseen) for row in values if row[0] not in of_no_weight
-        )
+        weighing = [row for row in values if row[0] not in of_no_weight]
+        tables["named_values"] = sorted(_weighed(weighing, is_overseen=is_overseen))
         return tables
 
     @property
