@@ -108,11 +108,16 @@ def new(name: str, into: Path) -> None:
     for path in texts:
         if path.is_symlink() or path.exists():
             raise Refused(f"{path} is there already; choose another name, or another folder with --into")
-    into.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-        output.line(f"written: {path}")
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+            output.line(f"written: {path}")
+    except OSError as error:
+        raise Refused(
+            f"{output.clean(str(into))} cannot be written to ({error.strerror}); name another folder with --into"
+        ) from error
     strategy, tests = texts
     output.line(f"try it: python -m pytest {tests}")
     output.line(f"use it: btcbot backtest DATA --strategy {strategy}, or STRATEGY={strategy} for «btcbot run»")

@@ -116,6 +116,15 @@ def test_a_name_that_cannot_be_is_refused(run: Run, tmp_path: Path, name: str, s
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text("time,close\n")
+
+    result = run("strategy", "new", "dip_buyer", "--into", "bars.csv/mine")
+
+    said = "bars.csv/mine cannot be written to (Not a directory); name another folder with --into"
+    assert (result.status, result.err) == (2, f"btcbot: {said}\n")
+
+
 def test_the_bot_refuses_to_start_with_a_strategy_that_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line, before anything is asked of the venue."""
     monkeypatch.setenv("STRATEGY", "ema_cross")
