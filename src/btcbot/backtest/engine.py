@@ -32,8 +32,11 @@ from btcbot.backtest.records import Records
 from btcbot.backtest.result import BacktestResult
 from btcbot.backtest.told import told_settings
 from btcbot.bootstrap.agents import asks_an_agent
+from btcbot.bootstrap.meaning import QUOTE_ASSET
+from btcbot.bootstrap.room import cash_problem
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleOutcome, CycleReport
+from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account
 from btcbot.domain.orders import Order
 from btcbot.domain.reasons import ReasonCode
@@ -107,7 +110,7 @@ def run_backtest(plan: BacktestPlan, progress: Progress | None = None) -> Backte
         cpu_s=time.process_time() - cpu_s,
         profile=plan.profile.name,
         balances=balances,
-        notes=_notes(plan),
+        notes=_notes(plan, instruments),
     )
 
 
@@ -124,11 +127,15 @@ def _balances_as_booked(bench: Bench) -> Mapping[str, Decimal]:
     return balances
 
 
-def _notes(plan: BacktestPlan) -> tuple[str, ...]:
+def _notes(plan: BacktestPlan, instruments: Mapping[str, Instrument]) -> tuple[str, ...]:
     """What a reader of the result has to know beside it."""
+    notes = []
     if plan.profile.is_overseen and asks_an_agent(plan.settings):
-        return ("AGENT_POLICY_PROVIDER=llm: a backtest asks nobody outside; the rules alone looked at the wishes",)
-    return ()
+        notes.append("AGENT_POLICY_PROVIDER=llm: a backtest asks nobody outside; the rules alone looked at the wishes")
+    if quote_asset_of(plan.bars) == QUOTE_ASSET:  # the smallest order of the settings is in it
+        why = cash_problem(plan.settings, instruments, plan.profile, plan.parameters, plan.opening)
+        notes += [f"nothing can be bought: {why} begin with more --cash"] if why else []
+    return tuple(notes)
 
 
 @contextmanager

@@ -331,3 +331,14 @@ def test_an_agent_is_not_asked_and_the_result_says_so() -> None:
     result = run_backtest(a_plan(bars, strategy, asks, profile=STAGE4))
     assert result.notes and "a backtest asks nobody outside" in result.notes[0]
     assert run_backtest(a_plan(bars, strategy, asks)).notes == (), "run asks nobody anyway"
+
+
+def test_cash_that_buys_nothing_is_told_beside_the_result() -> None:
+    bars = random_columns(1, 50)
+    strategy = make_strategy("ema_cross", {"fast": "2", "slow": "5"}, settings_for({bars.symbol: bars}, WIDE))
+    poor = run_backtest(a_plan(bars, strategy, opening=Decimal(5)))
+    assert poor.order_count == 0
+    (note,) = poor.notes
+    assert note.startswith("nothing can be bought: 5 TRY are there")
+    assert note.endswith("or begin with more --cash")
+    assert run_backtest(a_plan(bars, strategy)).notes == ()
