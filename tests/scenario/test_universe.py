@@ -4,7 +4,6 @@ bars, in their own time."""
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.builders import a_report, an_instrument
+from tests.counting import calls_of
 
 from btcbot import bootstrap
 from btcbot.adapters.btcturk.bars import BtcturkCharts
@@ -427,31 +427,12 @@ def _close_near(bars: BarColumns, then_ms: int) -> list[Decimal]:
     return [_close_at(bars, then_ms + minutes * MINUTE_MS) for minutes in range(-5, 6)]
 
 
-def test_a_universe_costs_next_to_nothing_between_two_looks(
-    per_call_us: Callable[[Callable[[], object]], float],
-) -> None:
+def test_a_universe_costs_next_to_nothing_between_two_looks() -> None:
     exchange = Exchange(settings_of())
     exchange.minutes(1)
     instruments, held = exchange.client.instruments(), ["ADATRY", "SOLTRY"]
     now_ms = exchange.clock.true_ms()
-    select = exchange.bench.universe.select
-    assert per_call_us(lambda: select(now_ms, instruments, held)) < 50
-
-
-@pytest.fixture
-def per_call_us() -> Callable[[Callable[[], object]], float]:
-    """CPU time of one call, the best of five rounds."""
-
-    def measure(call: Callable[[], object]) -> float:
-        rounds = []
-        for _ in range(5):
-            started = time.process_time_ns()
-            for _ in range(2_000):
-                call()
-            rounds.append((time.process_time_ns() - started) / 2_000_000)
-        return min(rounds)
-
-    return measure
+    assert calls_of(lambda: exchange.bench.universe.select(now_ms, instruments, held)) < 50
 
 
 def test_an_instrument_of_another_quote_asset_is_no_candidate_of_all_listed_pairs() -> None:
