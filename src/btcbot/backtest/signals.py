@@ -14,7 +14,7 @@ import numpy as np
 from btcbot.adapters.replay.bar_venue import NEVER
 from btcbot.adapters.replay.columns import BarColumns, BarRows, cursors_of
 from btcbot.domain.bars import Bar
-from btcbot.strategies.base import Signal
+from btcbot.strategies.base import Signal, SignalBoard
 from btcbot.strategies.signals import warm_up_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,25 @@ class _Lane:
         self.clock = clock
 
 
+class _Lanes:
+    """All that is known, of all symbols. `warm_at`: index of the first bar at which every signal means something."""
+
+    __slots__ = ("_by_signal", "by_symbol", "warm_at")
+
+    def __init__(self, by_symbol: Mapping[str, _Lane], warm_at: int) -> None:
+        self.by_symbol = by_symbol
+        self.warm_at = warm_at
+        self._by_signal: dict[str, Sequence[tuple[str, memoryview[Any], int]]] = {}
+
+    def of_signal(self, name: str) -> Sequence[tuple[str, memoryview[Any], int]]:
+        """A signal's column of each symbol, and which of the clocks is that symbol's."""
+        found = self._by_signal.get(name)
+        if found is None:
+            found = [(symbol, lane.columns[name], lane.clock) for symbol, lane in self.by_symbol.items()]
+            self._by_signal[name] = found
+        return found
+
+
 class _AsOf(Mapping[str, _V]):
     """What is known of each symbol at one moment, read from the columns when it is asked for: a strategy that looks at
     one symbol of ten does not pay for ten. It answers for that moment and no other, now and later.
@@ -64,40 +83,59 @@ class _AsOf(Mapping[str, _V]):
     `at`: the last closed bar of each clock. A symbol of which not every signal means something by then is not in it.
     """
 
-    __slots__ = ("_at", "_lanes", "_read", "_warm_at")
+    __slots__ = ("_at", "_lanes")
+    _read: Callable[[_Lane, int], _V]
 
-    def __init__(
-        self, lanes: Mapping[str, _Lane], at: Sequence[int], warm_at: int, read: Callable[[_Lane, int], _V]
-    ) -> None:
+    def __init__(self, lanes: _Lanes, at: Sequence[int]) -> None:
         self._lanes = lanes
         self._at = at
-        self._warm_at = warm_at
-        self._read = read
 
     def __getitem__(self, symbol: str) -> _V:
-        lane = self._lanes[symbol]
+        lane = self._lanes.by_symbol[symbol]
         at = self._at[lane.clock]
-        if at < self._warm_at:
+        if at < self._lanes.warm_at:
             raise KeyError(symbol)
         return self._read(lane, at)
 
     # As `Mapping` has it: the type of the default adds to that of the answer, in overloads that say no more.
     def get(self, symbol: str, default: Any = None) -> Any:
-        lane = self._lanes.get(symbol)
+        lane = self._lanes.by_symbol.get(symbol)
         if lane is None:
             return default
         at = self._at[lane.clock]
-        return default if at < self._warm_at else self._read(lane, at)
+        return default if at < self._lanes.warm_at else self._read(lane, at)
 
     def __iter__(self) -> Iterator[str]:
-        return (symbol for symbol, lane in self._lanes.items() if self._at[lane.clock] >= self._warm_at)
+        warm_at = self._lanes.warm_at
+        return (symbol for symbol, lane in self._lanes.by_symbol.items() if self._at[lane.clock] >= warm_at)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def _bar_at(lane: _Lane, at: int) -> Bar:
-    return lane.bar(at)
+class _Bars(_AsOf[Bar]):
+    """The bar of each symbol."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _read(lane: _Lane, at: int) -> Bar:
+        return lane.bar(at)
+
+
+class _Board(_AsOf[Mapping[str, float]], SignalBoard):
+    """The signals of each symbol."""
+
+    __slots__ = ()
+    _read = _Values
+
+    def standing(self, signal: str) -> Sequence[str]:
+        at, warm_at, found = self._at, self._lanes.warm_at, []
+        for symbol, column, clock in self._lanes.of_signal(signal):
+            index = at[clock]
+            if index >= warm_at and column[index]:
+                found.append(symbol)
+        return found
 
 
 class ColumnSignals:
@@ -106,21 +144,19 @@ class ColumnSignals:
     def __init__(self, signals: Mapping[str, Signal], bars: Mapping[str, BarColumns]) -> None:
         from btcbot.backtest.signal_columns import compute
 
-        #: Index of the first bar at which every signal means something.
-        self._warm_at = warm_up_of(signals) if signals else 0
         cursors = cursors_of(bars)
         self._clocks = list(dict.fromkeys(cursors.values()))
-        self._lanes: dict[str, _Lane] = {}
+        lanes: dict[str, _Lane] = {}
         for symbol, columns in bars.items():
             computed = compute(signals, columns) if signals else {}
             values = {name: column.data for name, column in computed.items()}
-            self._lanes[symbol] = _Lane(columns, values, self._clocks.index(cursors[symbol]))
+            lanes[symbol] = _Lane(columns, values, self._clocks.index(cursors[symbol]))
+        self._lanes = _Lanes(lanes, warm_up_of(signals) if signals else 0)
 
     def at(self, venue_now_ms: int, *, may_read: bool) -> tuple[Mapping[str, Bar], Mapping[str, Mapping[str, float]]]:
         """Bars that closed at this very moment at the latest, and the signals up to and including them."""
         at = [clock.move_to(venue_now_ms) for clock in self._clocks]
-        lanes, warm_at = self._lanes, self._warm_at
-        return _AsOf(lanes, at, warm_at, _bar_at), _AsOf(lanes, at, warm_at, _Values)
+        return _Bars(self._lanes, at), _Board(self._lanes, at)
 
     def change_times(self, changes: Sequence[tuple[str, str]]) -> npt.NDArray[np.int64]:
         """When bars close in which one of these (symbol, signal) takes another value, ascending.
@@ -129,7 +165,7 @@ class ColumnSignals:
         """
         from btcbot.backtest.signal_columns import change_points
 
-        lanes = [(self._lanes[symbol], name) for symbol, name in changes]
+        lanes = [(self._lanes.by_symbol[symbol], name) for symbol, name in changes]
         times = [lane.times[change_points(np.asarray(lane.columns[name]))] + lane.interval_ms for lane, name in lanes]
         return np.unique(np.concatenate(times))
 

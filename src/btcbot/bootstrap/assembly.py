@@ -95,6 +95,7 @@ def assemble(
         settle_horizon_ms=horizon_ms,
         quote_asset=quote_asset,
         adopt_unknown=lifecycle.adopt_unknown,
+        is_heard=sockets.is_heard,
     )
     portfolio = PortfolioService(exchange)
     feed_service = None
@@ -109,6 +110,7 @@ def assemble(
         settings.max_market_data_age_ms,
         feed_service,
         falls_back=settings.market_data_mode != "ws",
+        is_heard=sockets.is_heard,
     )
     parts = parts_of(profile, settings, symbols, sockets, gatekeeper, execution, quote_asset)
     watchers = (DailyLossWatcher(store, metrics, settings.max_daily_loss_try), *parts.watchers)

@@ -15,14 +15,12 @@ from btcbot.domain.reasons import ReasonCode
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     """Trusted quotes by symbol, and for each other wanted symbol why it has none.
 
-    `from_feed` are the symbols whose quote is of the live feed; all others are of REST. `ages_ms` tells how old every
-    quote was that was looked at.
+    `from_feed` are the symbols whose quote is of the live feed; all others are of REST.
     """
 
     quotes: Mapping[str, Quote]
     unusable: Mapping[str, ReasonCode]
     from_feed: frozenset[str] = frozenset()
-    ages_ms: Mapping[str, int] = {}
 
     @property
     def stale_rate(self) -> Decimal:
@@ -45,17 +43,14 @@ def judge(
     """Split the wanted symbols into those with a fresh, sane quote and those without."""
     usable: dict[str, Quote] = {}
     unusable: dict[str, ReasonCode] = {}
-    ages_ms: dict[str, int] = {}
+    # By the worse of the two clocks, as `quote_age_ms` has it.
+    oldest_here_ms, oldest_there_ms = now_ms - quote_age_ms_max, venue_time_ms - quote_age_ms_max
     for symbol in wanted:
         quote = quotes.get(symbol)
-        if quote is None:
-            unusable[symbol] = ReasonCode.STALE_QUOTE
-            continue
-        ages_ms[symbol] = age_ms = quote_age_ms(quote, now_ms, venue_time_ms)
-        if age_ms > quote_age_ms_max:
+        if quote is None or quote.received_at_ms < oldest_here_ms or quote.venue_time_ms < oldest_there_ms:
             unusable[symbol] = ReasonCode.STALE_QUOTE
         elif money.ZERO < quote.bid < quote.ask:
             usable[symbol] = quote
         else:
             unusable[symbol] = ReasonCode.CROSSED_QUOTE
-    return MarketView(quotes=usable, unusable=unusable, ages_ms=ages_ms)
+    return MarketView(quotes=usable, unusable=unusable)

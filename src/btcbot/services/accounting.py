@@ -24,6 +24,7 @@ from btcbot.domain.instrument import Instrument
 from btcbot.domain.ledger import Account
 from btcbot.domain.market import Quote
 from btcbot.domain.orders import IN_DOUBT, Order, book_of
+from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
 from btcbot.domain.venue import Transfer, VenueOrder
 from btcbot.ports import Clock, Exchange, Log, Metrics, StateStore, Transaction
@@ -67,6 +68,7 @@ class AccountingService:
         settle_horizon_ms: int,
         quote_asset: str,
         adopt_unknown: Callable[[VenueOrder], Order],
+        is_heard: bool = True,
     ) -> None:
         self._store = store
         self._exchange = exchange
@@ -87,6 +89,8 @@ class AccountingService:
         #: The day whose loss is counted, and the result it began with.
         self._day_counted = KeptValue(store, values.PNL_DAY, named_values.as_calendar_day)
         self._day_start = KeptValue(store, values.PNL_DAY_START, named_values.as_amount)
+        #: Whether anybody reads the metrics, and the quantities that they were told last.
+        self._is_heard = is_heard
         self._told_quantities: dict[str, Decimal] = {}
         self.fee_rates = fees.corrected(configured_rates, store.fills(limit=FEE_SAMPLES))
 
@@ -301,17 +305,15 @@ class AccountingService:
 
     def mark(self, quotes: Mapping[str, Quote], account: AccountSnapshot, venue_now_ms: int) -> PnL:
         """Positions at the last bid seen. The first whole result of a day (Istanbul) is where its loss counts from."""
-        marks, told = self._marks, self._told_quantities
+        marks = self._marks
         for symbol, quote in quotes.items():
             marks[symbol] = quote.bid
         realized = cost = worth = money.ZERO
         is_whole = True
-        for symbol, position in self._store.positions().items():
-            quantity = position.quantity
-            if told.get(symbol) is not quantity:  # a gauge keeps what it was set to
-                told[symbol] = quantity
-                self._metrics.gauge("btcbot_position_quantity", quantity, symbol=symbol)
+        positions = self._store.positions()
+        for symbol, position in positions.items():
             realized += position.realized_pnl
+            quantity = position.quantity
             if not quantity:
                 continue
             mark = marks.get(symbol)
@@ -323,8 +325,8 @@ class AccountingService:
         unrealized = worth - cost
         day = self._day(venue_now_ms)
         daily = realized + unrealized - self._result_at_start(day, realized + unrealized) if is_whole else None
-        self._metrics.gauge("btcbot_realized_pnl_try", realized)
-        self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
+        if self._is_heard:
+            self._tell(positions, realized, unrealized)
         return PnL(
             realized=realized,
             unrealized=unrealized,
@@ -332,6 +334,16 @@ class AccountingService:
             equity=account.total(self._quote_asset) + worth if is_whole else None,
             day=day,
         )
+
+    def _tell(self, positions: Mapping[str, Position], realized: Decimal, unrealized: Decimal) -> None:
+        """The gauges of what is held and what it came to; one that has not changed keeps what it was set to."""
+        told = self._told_quantities
+        for symbol, position in positions.items():
+            if told.get(symbol) is not position.quantity:
+                told[symbol] = position.quantity
+                self._metrics.gauge("btcbot_position_quantity", position.quantity, symbol=symbol)
+        self._metrics.gauge("btcbot_realized_pnl_try", realized)
+        self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
 
     def marks_text(self) -> str:
         """The last bids, as they are kept in the database."""

@@ -22,7 +22,8 @@ from btcbot.services.feed import FeedService
 
 
 class MarketDataService:
-    """`feed` None: REST alone. `falls_back` False: a symbol whose book is not trusted has no quote."""
+    """`feed` None: REST alone. `falls_back` False: a symbol whose book is not trusted has no quote. `is_heard` False:
+    nobody reads the metrics."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class MarketDataService:
         feed: FeedService | None = None,
         *,
         falls_back: bool = True,
+        is_heard: bool = True,
     ) -> None:
         self._exchange = exchange
         self._clock = clock
@@ -42,6 +44,7 @@ class MarketDataService:
         self._quote_age_ms_max = quote_age_ms_max
         self._feed = feed
         self._falls_back = falls_back
+        self._is_heard = is_heard
         self._known: Mapping[str, Instrument] = {}
         self._told: Mapping[str, ReasonCode] = {}
         self._told_ages_ms: Mapping[str, int] = {}
@@ -124,11 +127,14 @@ class MarketDataService:
     ) -> MarketView:
         now_ms = self._clock.now_ms()
         view = freshness.judge(symbols, quotes, now_ms, venue_now_ms, self._quote_age_ms_max)
-        self._metrics.gauge("btcbot_stale_market_data_rate", view.stale_rate)
-        if view.ages_ms != self._told_ages_ms:  # a gauge keeps what it was set to
-            self._told_ages_ms = view.ages_ms
-            for symbol, age_ms in view.ages_ms.items():
-                self._metrics.gauge("btcbot_quote_age_ms", age_ms, symbol=symbol)
+        if self._is_heard:
+            self._metrics.gauge("btcbot_stale_market_data_rate", view.stale_rate)
+            shown = [quotes[symbol] for symbol in symbols if symbol in quotes]
+            ages_ms = {quote.symbol: freshness.quote_age_ms(quote, now_ms, venue_now_ms) for quote in shown}
+            if ages_ms != self._told_ages_ms:  # a gauge keeps what it was set to
+                self._told_ages_ms = ages_ms
+                for symbol, age_ms in ages_ms.items():
+                    self._metrics.gauge("btcbot_quote_age_ms", age_ms, symbol=symbol)
         if self._feed is None:
             return view
         for symbol in view.quotes:

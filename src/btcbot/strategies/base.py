@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Protocol, runtime_checkable
@@ -19,6 +20,16 @@ from btcbot.domain.tuning import Tuning
 
 NO_BARS: Final[Mapping[str, Bar]] = {}
 NO_SIGNALS: Final[Mapping[str, Mapping[str, float]]] = {}
+
+
+class SignalBoard(Mapping[str, Mapping[str, float]]):
+    """Signals by symbol and name that also tell, without reading every symbol's, where one of them stands."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def standing(self, signal: str) -> Sequence[str]:
+        """Symbols of which this signal means something and is not zero."""
 
 
 class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +60,18 @@ class StrategyContext(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: Sequence[Order] = ()
     winding_down: frozenset[str] = frozenset()
     tuning: Tuning | None = None
+
+    def symbols_with(self, signal: str) -> Sequence[str]:
+        """Those of `symbols` of which this signal means something and is not zero, in alphabetical order.
+
+        For a strategy that has nothing to do with all the others: of hundreds of symbols it looks at two.
+        """
+        board = self.signals
+        if isinstance(board, SignalBoard):
+            standing = board.standing(signal)
+        else:
+            standing = [symbol for symbol, values in board.items() if values[signal]]
+        return sorted(filter(self.symbols.__contains__, standing))
 
 
 class Strategy(Protocol):

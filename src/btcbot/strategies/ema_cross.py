@@ -61,9 +61,9 @@ class EmaCross(msgspec.Struct, frozen=True, kw_only=True):
         sells: list[Intent] = []
         buys: list[Intent] = []
         spendable = context.spendable
-        for symbol in sorted(context.symbols):
+        for symbol in sorted(context.symbols) if self.persist else context.symbols_with("has_crossed"):
             signals = context.signals.get(symbol)
-            if signals is None or not (self.persist or signals["has_crossed"]):
+            if signals is None:
                 continue
             standing, is_above = holdings.standing_of(context, symbol), bool(signals["is_above"])
             why = f"fast {signals['fast']:.8g} {'above' if is_above else 'not above'} slow {signals['slow']:.8g}"

@@ -237,8 +237,9 @@ class BarVenue:
         A symbol without a bar so far is left out; one whose last bar lies back carries that bar's time.
         """
         quotes: dict[str, Quote] = {}
+        lanes = self._lanes
         for symbol in symbols:
-            lane = self._lanes.get(symbol)
+            lane = lanes.get(symbol)
             if lane is not None and lane.cursor.at >= 0:
                 quotes[symbol] = lane.quote()
         return quotes
