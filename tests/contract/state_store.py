@@ -372,6 +372,25 @@ class StateStoreContract(ABC):
             tx.update_order(an_order(3, status=OrderStatus.DENIED))
         assert store.last_order_times_ms() == times | {("BTCTRY", "buy"): 10}
 
+    def test_an_order_that_is_denied_no_more_counts_for_its_cooldown_again(self, store: StateStore) -> None:
+        """The venue turns out to have them after all: the buys of 30 and 5, and the only sell. The oldest changes
+        nothing; the others are the last of their side, at the time when they were wished, not when that was found out.
+        """
+        denied = {"status": OrderStatus.DENIED}
+        with store.transaction() as tx:
+            tx.insert_order(an_order(1, created_at_ms=10))
+            tx.insert_order(an_order(2, created_at_ms=30, **denied))
+            tx.insert_order(an_order(3, created_at_ms=5, **denied))
+            tx.insert_order(an_order(4, created_at_ms=20, side=Side.SELL, **denied))
+        assert store.last_order_times_ms() == {("BTCTRY", "buy"): 10}
+        with store.transaction() as tx:
+            tx.update_order(an_order(3, updated_at_ms=40, status=OrderStatus.ACCEPTED))
+        assert store.last_order_times_ms() == {("BTCTRY", "buy"): 10}
+        with store.transaction() as tx:
+            tx.update_order(an_order(2, updated_at_ms=41, status=OrderStatus.ACCEPTED))
+            tx.update_order(an_order(4, updated_at_ms=42, status=OrderStatus.FILLED, side=Side.SELL))
+        assert store.last_order_times_ms() == {("BTCTRY", "buy"): 30, ("BTCTRY", "sell"): 20}
+
     # Holds
 
     def test_a_hold_is_set_changed_and_released(self, store: StateStore) -> None:

@@ -23,7 +23,7 @@ from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import ReasonCode
-from btcbot.domain.stance import TradingMode
+from btcbot.domain.stance import Stance, TradingMode
 from btcbot.errors import Refused, StoreFailed
 from btcbot.profiles import RUN, STAGE4
 from btcbot.services import budget_record, capital, snapshots, values
@@ -434,6 +434,20 @@ class TestCapital:
         report = watched.cycle()
         assert overseer_of(watched, CapitalKeeper).look(facts[0]).cash_kept == kept
         assert f"{ReasonCode.TREASURY_KEPT.value}: {money.plain(kept)} TRY of profit are kept" in report.reasons
+
+    def test_it_is_kept_from_the_very_cycle_on_that_books_the_profit(self, watched):
+        keeper = overseer_of(watched, CapitalKeeper)
+        stances: list[Stance] = []
+        look = keeper.look
+
+        def looked(seen: CycleFacts) -> Stance:
+            stances.append(look(seen))
+            return stances[-1]
+
+        keeper.look = looked
+        self.gain(watched)
+        told = [stance.cash_kept for stance in stances if stance.reasons]
+        assert set(told) == {keeper.state().treasury}
 
     def test_a_loss_never_stops_the_bot(self, watched):
         self.gain(watched)

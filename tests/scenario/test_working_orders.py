@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from btcbot.domain.intents import Intent, Side
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import ReasonCode
 
@@ -141,3 +142,37 @@ def test_the_operator_cancels_one_and_all(resting):
     assert resting.order().status is OrderStatus.CANCELED
     resting.heal()
     assert resting.faults() == []
+
+
+class Patient:
+    """Bids below the market wherever no order stands."""
+
+    name = "patient"
+
+    def generate(self, context):
+        return [
+            Intent(
+                intent_id=f"{context.cycle_id}:{symbol}",
+                cycle_id=context.cycle_id,
+                strategy=self.name,
+                symbol=symbol,
+                side=Side.BUY,
+                price=Decimal(990_000),
+                quantity=Decimal("0.0005"),
+                why="no order stands",
+            )
+            for symbol in context.symbols
+            if symbol not in context.symbols_with_open_orders
+        ]
+
+
+def test_a_strategy_is_told_where_an_order_stands_and_where_none_does_any_more(make_rig):
+    """Risk would take five orders of a pair; it is the strategy that wants no more than one."""
+    rig = make_rig(strategy=lambda settings: Patient(), MAX_OPEN_ORDERS_PER_SYMBOL="5")
+    rig.cycle(3)
+    (order,) = rig.orders()
+    assert order.status is OrderStatus.ACCEPTED
+    rig.venue.cancel(rig.venue.working()[0].id)
+    rig.cycle(3)
+    assert rig.statuses() == [OrderStatus.CANCELED, OrderStatus.ACCEPTED]
+    assert rig.faults() == []

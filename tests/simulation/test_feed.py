@@ -106,6 +106,15 @@ class TestWhatTheCheckersKnow:
 
         assert "never compared" in str(why_not(eye, 29_400))
 
+    def test_an_answer_that_waited_a_while_at_the_venue_still_compares(self, eye: FeedEye) -> None:
+        """Made 9.1 s before the snapshot: the bot, which knows less of its making, may take it for a comparison."""
+        eye.lost("reset by the venue", 2_000)
+        eye.connected(29_000)
+        eye.heard(snapshot(1), 29_100)
+        rest_shows(eye, "100", "101", 29_200, made_ms=20_000)
+
+        assert why_not(eye, 29_400) is None
+
     def test_who_stood_still_reads_answers_and_frames_late(self, eye: FeedEye) -> None:
         """The venue's book moved after REST had told of it; both were read when the process went on."""
         eye.asks(is_book=True, now_ms=1_996)

@@ -206,6 +206,7 @@ def test_parameters_that_leave_room_for_no_order_are_no_trial(run: Run, waves: P
         rows = list(csv.DictReader(file))
     unfit = [row for row in rows if "could never be sold" in row["reason"]]
     assert 0 < len(unfit) < 12
+    assert (said.json["pruned"], said.json["failed"]) == (len(unfit), 0), "nothing broke: they were no trials"
     assert max(float(row["param_entry_budget"]) for row in unfit) < 101
     assert min(float(row["param_entry_budget"]) for row in rows if row not in unfit) > 99
 

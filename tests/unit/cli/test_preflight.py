@@ -92,6 +92,7 @@ def test_a_database_that_does_not_exist_yet_is_no_reason_and_is_not_made(run: Ru
             ("exchange_rules", "MAX_POSITION_TRY_PER_SYMBOL"),
             "below 100.14",
         ),
+        ({"STRATEGY_PARAMS": "entry_budget=50"}, ("exchange_rules", "STRATEGY"), "50 less the fee is below"),
         ({"SYMBOLS": "BTCTRY,NOPETRY"}, ("universe", "symbols"), "NOPETRY"),
         ({"BTCTURK_API_KEY": "ANOTHER"}, ("key", "balances"), "check the key"),
         ({"BTCTURK_BASE_URL": "http://127.0.0.1:9", "MAX_RETRY_ATTEMPTS": "1"}, ("venue", "reachable"), "answer"),
@@ -115,11 +116,15 @@ def test_caps_that_only_the_portfolio_looks_at_are_told_before_its_start(
 ) -> None:
     monkeypatch.setenv("MAX_INTENT_NOTIONAL_TRY", "99")
     check = ("exchange_rules", "MAX_INTENT_NOTIONAL_TRY")
-    assert check not in checks_of(run("preflight", "--json", "--db", "new.db"))
+    room = ("exchange_rules", "room")
+    found = checks_of(run("preflight", "--json", "--db", "new.db"))
+    assert check not in found
+    assert found[room]["level"] == "PASS"
     for command in ("preflight", "doctor"):
         said = run(command, "--json", "--db", "new.db", "--command", "stage4-run")
         assert checks_of(said)[check]["level"] == "FAIL"
         assert "99 is below 99.91" in checks_of(said)[check]["message"]
+        assert room not in checks_of(said), "that there is room as well would be a lie"
 
 
 @pytest.mark.usefixtures("armed")

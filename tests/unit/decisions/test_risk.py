@@ -21,7 +21,16 @@ from tests.builders import (
     an_order,
 )
 
-from btcbot.decisions.risk import Allowed, RefusedIntent, RiskFacts, RiskLimits, evaluate
+from btcbot.decisions.risk import (
+    Allowed,
+    RefusedIntent,
+    RiskFacts,
+    RiskLimits,
+    Room,
+    Spent,
+    evaluate,
+    room_for_buys,
+)
 from btcbot.domain.intents import Intent, Side
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import ReasonCode
@@ -407,3 +416,38 @@ def test_a_cut_says_why() -> None:
 
     assert isinstance(cut, Allowed)
     assert cut.detail == "cut to the 2 that can be sold"
+
+
+class TestRoomForBuys:
+    """Caps of 5,000 for a cycle, 4,000 for a symbol and 8,000 in all. 10 ADA are held, at the ask
+    worth 1,000.50, and a buy of 10 at 100 rests: with 24 bps it costs 1,002.40. So 2,002.90 are in ADA, and in all."""
+
+    FACTS = facts(
+        positions={"ADATRY": a_position(quantity="10", cost="1000")},
+        open_orders=[an_order(quantity="10")],
+    )
+
+    @staticmethod
+    def room(within: RiskLimits, found: RiskFacts | None = None) -> Room:
+        return room_for_buys(found or TestRoomForBuys.FACTS, within, ("ADATRY", "BTCTRY"))
+
+    def test_a_cycle_leaves_what_was_not_yet_spent_in_it(self) -> None:
+        assert self.room(limits()).whole == Decimal(5_000)
+        spent = replace(self.FACTS, spent=Spent(orders=2, notional=Decimal("1200.50")))
+        assert self.room(limits(), spent).whole == Decimal("3799.50")
+
+    def test_all_together_may_not_be_more_than_the_whole_account_may_invest(self) -> None:
+        assert self.room(limits(exposure_max="3000")).whole == Decimal("997.10")
+
+    def test_each_symbol_has_what_position_and_resting_buys_leave(self) -> None:
+        assert self.room(limits()).of_symbol == {"ADATRY": Decimal("1997.10"), "BTCTRY": Decimal(4_000)}
+
+    def test_what_is_invested_beyond_a_cap_leaves_nothing_and_owes_nothing(self) -> None:
+        """Caps that were lowered after the buys."""
+        room = self.room(limits(exposure_max="2000", position_per_symbol_max="1500"))
+        assert (room.whole, room.of_symbol) == (Decimal(0), {"ADATRY": Decimal(0), "BTCTRY": Decimal(1_500)})
+
+    def test_a_buy_that_fills_the_room_is_allowed_and_a_lot_more_is_not(self) -> None:
+        """1,997.10 TRY buy 19.9231 ADA at 100, fee included, and not a lot more."""
+        assert code(a_buy("19.9231"), self.FACTS) is None
+        assert code(a_buy("19.9232"), self.FACTS) is ReasonCode.POSITION_CAP

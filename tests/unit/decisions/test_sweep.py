@@ -74,6 +74,13 @@ def test_busy_symbols_and_those_without_rules_are_left_alone() -> None:
     assert [intent.symbol for intent in plan(free="900", instruments=only_eth)] == ["ETHTRY"]
 
 
+def test_the_first_by_name_get_a_share_however_the_symbols_are_named() -> None:
+    """SYMBOLS may name them in any order: 250 TRY are enough for two, and those are ADA and BTC."""
+    intents = plan(free="550", symbols=("ETHTRY", "BTCTRY", "ADATRY"))
+
+    assert [intent.symbol for intent in intents] == ["ADATRY", "BTCTRY"]
+
+
 def test_a_price_that_rounds_to_nothing_is_no_bid() -> None:
     assert not plan(free="900", offset_bps="10000")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.contract.state_store import an_entry, an_order
 
 from btcbot.adapters.store.memory import MemoryStore
 from btcbot.domain.ledger import Account, Hold
+from btcbot.domain.orders import OPEN, OrderStatus
 from btcbot.domain.positions import Position
 from btcbot.domain.reasons import TradingState
 from btcbot.services.accounting import set_trading_state
@@ -52,6 +54,32 @@ def test_a_unit_sees_what_it_has_written_and_nobody_does_after_it_failed() -> No
         assert list(store.positions()) == ["ADATRY", "BTCTRY", "ETHTRY"]
         raise RuntimeError("the power failed")
     assert store.positions() == {"ETHTRY": held("ETHTRY", "1")}
+
+
+def test_a_hold_whose_release_was_undone_stands_where_it_stood() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for number in (1, 2):
+            tx.insert_order(an_order(number))
+            tx.put_hold(Hold(client_order_id=f"btcbot-test-{number}", asset="TRY", amount=Decimal(7)))
+    before = list(store.holds())
+    with pytest.raises(RuntimeError), store.transaction() as tx:  # noqa: PT012 - the unit is what fails
+        tx.put_hold(Hold(client_order_id="btcbot-test-1", asset="TRY", amount=Decimal(0)))
+        assert list(store.holds()) == ["btcbot-test-2"]
+        raise RuntimeError("the power failed")
+    assert list(store.holds()) == before == ["btcbot-test-1", "btcbot-test-2"]
+
+
+def test_an_order_whose_end_was_undone_is_open_in_its_old_place() -> None:
+    """The oldest open order comes first, whatever a unit that failed had meanwhile made of it."""
+    store, oldest = MemoryStore(), an_order(1)
+    with store.transaction() as tx:
+        tx.insert_order(oldest)
+        tx.insert_order(an_order(2))
+    with pytest.raises(RuntimeError), store.transaction() as tx:  # noqa: PT012 - the unit is what fails
+        tx.update_order(replace(oldest, status=OrderStatus.FILLED))
+        raise RuntimeError("the power failed")
+    assert store.orders(tuple(OPEN)) == [oldest, an_order(2)]
 
 
 def test_a_hold_and_a_balance_are_told_as_they_are_now() -> None:
