@@ -8,7 +8,7 @@ from typing import Any, cast
 from tests.builders import RATES, a_position, a_quote, an_account
 from tests.unit.btcturk.support import FakeClock
 
-from btcbot.adapters.metrics import NullMetrics
+from btcbot.adapters.metrics import MemoryMetrics
 from btcbot.adapters.store.memory import MemoryStore
 from btcbot.services.accounting import AccountingService, PnL
 from btcbot.testing.list_log import ListLog
@@ -24,14 +24,15 @@ class Bench:
         self.store = MemoryStore()
         with self.store.transaction() as tx:
             tx.put_position(a_position(quantity="10", cost="1000"))
+        self.metrics = MemoryMetrics()
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, is_heard: bool = True) -> None:
         """Another process on the same books."""
         nobody = cast(Any, None)
         self.service = AccountingService(
-            self.store, nobody, FakeClock(MIDNIGHT_MS), NullMetrics(), ListLog(), book_id="b", configured_rates=RATES,
-            settle_horizon_ms=1, quote_asset="TRY", adopt_unknown=nobody,
+            self.store, nobody, FakeClock(MIDNIGHT_MS), self.metrics, ListLog(), book_id="b", configured_rates=RATES,
+            settle_horizon_ms=1, quote_asset="TRY", adopt_unknown=nobody, is_heard=is_heard,
         )  # fmt: skip
 
     def at(self, venue_ms: int, bid: str) -> PnL:
@@ -62,3 +63,15 @@ def test_a_clock_that_goes_back_over_midnight_brings_no_day_back_and_forgets_no_
     back = bench.at(MIDNIGHT_MS - 500, "80")
     assert (back.day, back.daily) == ("2026-01-01", Decimal(-100)), "another process knows the day as well"
     assert bench.at(MIDNIGHT_MS + 2_000, "80").daily == -100
+
+
+def test_what_is_held_and_what_it_came_to_is_told_to_who_listens_and_to_nobody_else() -> None:
+    bench = Bench()
+    bench.begin(is_heard=False)
+    assert bench.at(MIDNIGHT_MS, "90").unrealized == -100
+    assert bench.metrics.gauges == {}
+
+    bench.begin()
+    bench.at(MIDNIGHT_MS, "90")
+    assert bench.metrics.value("btcbot_position_quantity", symbol="ADATRY") == 10
+    assert bench.metrics.value("btcbot_unrealized_pnl_try") == -100
