@@ -18,9 +18,12 @@ from typing import Final, NamedTuple
 
 from btcbot.config.secrets import read_private_file
 
-__all__ = ["ENV_FILE_BYTES_MAX", "EnvFile", "parse_env_file", "read_env_file"]
+__all__ = ["ENV_FILE_BYTES_MAX", "PROBLEMS_TOLD_MAX", "EnvFile", "parse_env_file", "read_env_file"]
 
 ENV_FILE_BYTES_MAX: Final = 64 * 1024
+#: Of so many problems of one kind each is told, of more the first ones and how many there are besides: a file that is
+#: no env file, or another program's, has one in every line.
+PROBLEMS_TOLD_MAX: Final = 20
 _ASSIGNMENT: Final = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=(?P<value>.*)", re.ASCII)
 #: A line that is not a setting may be a secret pasted into the wrong place: odd names are not repeated.
 _SHOWABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,39}|[a-z][a-z0-9_]{0,39}", re.ASCII)
@@ -67,6 +70,9 @@ def parse_env_file(text: str, name: str) -> EnvFile:
             continue
         found.values[setting] = value
         found.line_of[setting] = number
+    if untold := len(found.problems[PROBLEMS_TOLD_MAX:]):
+        more = f"{untold} more lines are" if untold > 1 else "one more line is"
+        found.problems[PROBLEMS_TOLD_MAX:] = [f"{name}: {more} wrong in such ways; is it an env file?"]
     return found
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from btcbot.config import values
+from btcbot.config.env_file import PROBLEMS_TOLD_MAX
 
 __all__ = [
     "ACKNOWLEDGEMENT",
@@ -87,10 +88,8 @@ def line_for(name: str, error: ValueError | str, origin: str) -> str:
 def environment_source(environ: Mapping[str, str], known: Collection[str], problems: list[str]) -> Source:
     """What the process environment says of the `known` settings."""
     texts = {name: text for name, text in environ.items() if name in known}
-    for name in sorted(environ.keys() - texts.keys()):
-        upper = name.upper()
-        if upper.startswith(_OWN_PREFIXES) or any(_one_slip_apart(upper, setting) for setting in known):
-            problems.append(_unknown(name, ENVIRONMENT, known))
+    meant = [name for name in sorted(environ.keys() - texts.keys()) if _may_be_meant(name.upper(), known)]
+    _tell_unknown(meant, lambda name: ENVIRONMENT, ENVIRONMENT, known, problems)
     return Source(ENVIRONMENT, _resolve_aliases(texts, ENVIRONMENT, problems))
 
 
@@ -98,8 +97,9 @@ def env_file_source(
     path: str, texts: Mapping[str, str], line_of: Mapping[str, int], known: Collection[str], problems: list[str]
 ) -> Source:
     """What the env file at `path` says; a name that is no setting is a problem."""
-    problems.extend(_unknown(name, f"{path}:{line_of[name]}", known) for name in texts if name not in known)
     origin = f"env file {path}"
+    unknown = [name for name in texts if name not in known]
+    _tell_unknown(unknown, lambda name: f"{path}:{line_of[name]}", origin, known, problems)
     kept = {name: text for name, text in texts.items() if name in known}
     return Source(origin, _resolve_aliases(kept, origin, problems))
 
@@ -171,6 +171,23 @@ def _resolve_aliases(texts: dict[str, str], origin: str, problems: list[str]) ->
                 problems.append(f"{name}: is given twice, as {name} and as {alias} ({origin}); remove one")
             texts.setdefault(name, texts.pop(alias))
     return texts
+
+
+def _may_be_meant(upper: str, known: Collection[str]) -> bool:
+    return upper.startswith(_OWN_PREFIXES) or any(_one_slip_apart(upper, setting) for setting in known)
+
+
+def _tell_unknown(
+    names: Sequence[str],
+    place_of: Callable[[str], str],
+    origin: str,
+    known: Collection[str],
+    problems: list[str],
+) -> None:
+    problems.extend(_unknown(name, place_of(name), known) for name in names[:PROBLEMS_TOLD_MAX])
+    if untold := len(names[PROBLEMS_TOLD_MAX:]):
+        more = f"{untold} more names are not settings" if untold > 1 else "one more name is not a setting"
+        problems.append(f"{more} ({origin}); was it written for another program? `btcbot config` lists all settings")
 
 
 def _unknown(name: str, origin: str, known: Collection[str]) -> str:

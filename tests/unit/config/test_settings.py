@@ -259,6 +259,32 @@ def test_every_unknown_name_of_the_env_file_is_refused_with_the_nearest_one(env_
     )
 
 
+def test_of_a_file_of_another_program_the_first_names_are_told_and_how_many_there_are(
+    env_file: Callable[[str], Path],
+) -> None:
+    path = env_file("".join(f"OTHER_{number}=1\n" for number in range(1, 31)))
+
+    lines = refusal({}, path)
+
+    assert len(lines) == 21
+    assert lines[19].startswith(f"OTHER_20: is not a setting ({path}:20); ")
+    assert lines[20] == (
+        f"10 more names are not settings (env file {path}); "
+        "was it written for another program? `btcbot config` lists all settings"
+    )
+
+
+def test_of_a_file_that_is_no_env_file_the_first_lines_are_told(env_file: Callable[[str], Path]) -> None:
+    path = env_file("dry_run: true\n" * 21)
+
+    lines = refusal({}, path)
+
+    assert [line.partition(";")[0] for line in lines] == [
+        *(f"{path}:{number}: is not NAME=VALUE" for number in range(1, 21)),
+        f"{path}: one more line is wrong in such ways",
+    ]
+
+
 @pytest.mark.parametrize("name", ["BTCTURK_APIKEY", "BTCBOT_DRY_RUN", "DRYRUN", "KILL_SWICH", "SAFE_MOED", "dry_run"])
 def test_names_like_ours_are_refused_in_the_environment(name: str) -> None:
     (line,) = refusal({name: "1"})
