@@ -189,7 +189,8 @@ def _two_sided(
 
 def differences(books: Mapping[str, Decimal], account: AccountSnapshot) -> Mapping[str, Decimal]:
     """Venue minus books, for each asset of either where they differ."""
-    if books == {asset: balance.free + balance.locked for asset, balance in account.balances.items()}:
+    balances = account.balances.items()
+    if books == {asset: each.free + each.locked if each.locked else each.free for asset, each in balances}:
         return {}
     found: dict[str, Decimal] = {}
     for asset in sorted({*books, *account.balances}):

@@ -45,11 +45,12 @@ def judge(
     unusable: dict[str, ReasonCode] = {}
     # By the worse of the two clocks, as `quote_age_ms` has it.
     oldest_here_ms, oldest_there_ms = now_ms - quote_age_ms_max, venue_time_ms - quote_age_ms_max
+    zero = money.ZERO
     for symbol in wanted:
         quote = quotes.get(symbol)
         if quote is None or quote.received_at_ms < oldest_here_ms or quote.venue_time_ms < oldest_there_ms:
             unusable[symbol] = ReasonCode.STALE_QUOTE
-        elif money.ZERO < quote.bid < quote.ask:
+        elif zero < quote.bid < quote.ask:
             usable[symbol] = quote
         else:
             unusable[symbol] = ReasonCode.CROSSED_QUOTE

@@ -148,8 +148,9 @@ class _Budget:
         return value + self.open_buys.get(symbol, money.ZERO)
 
     def exposure(self) -> Decimal:
+        """What is invested in all symbols."""
         held = [symbol for symbol, position in self.facts.positions.items() if position.quantity]
-        return money.total(map(self.invested, {*held, *self.open_buys}))
+        return money.total(map(self.invested, {*held, *self.open_buys} if self.open_buys else held))
 
     def sellable(self, instrument: Instrument) -> Decimal:
         """Inventory that is ours, not already on sale, and free at the venue (I14)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -10,10 +11,15 @@ from btcbot.domain import money
 
 #: Basis points are told with this many decimals; they are compared and shown, never booked.
 BPS_PLACES = 4
+#: The quantity at a best price of which the source tells the price alone.
+NOT_TOLD: Final = money.ZERO
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Best bid and ask of one symbol. Times in Unix milliseconds: the venue's, and ours when it arrived."""
+    """Best bid and ask of one symbol. Times in Unix milliseconds: the venue's, and ours when it arrived.
+
+    What stands at these prices is `NOT_TOLD`, zero, where they come from a ticker or from a recorded bar.
+    """
 
     symbol: str
     bid: Decimal

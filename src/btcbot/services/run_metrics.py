@@ -13,7 +13,7 @@ from btcbot.decisions import run_metrics
 from btcbot.decisions.run_metrics import Ended, MetricsLimits
 from btcbot.domain import money
 from btcbot.domain.adaptation import WINDOW
-from btcbot.domain.market import Quote
+from btcbot.domain.market import NOT_TOLD, Quote
 from btcbot.domain.notes import Note, NoteKind
 from btcbot.domain.orders import Order
 from btcbot.domain.run_metrics import RunMetrics
@@ -129,14 +129,13 @@ class RunMetricsRecorder:
 
 def _quoted(quotes: Mapping[str, tuple[Decimal, Decimal]]) -> Mapping[str, Quote]:
     """Of a cycle that left no more than its report: prices without sizes."""
-    nothing = Decimal(0)
     return {
         symbol: Quote(
             symbol=symbol,
             bid=bid,
-            bid_quantity=nothing,
+            bid_quantity=NOT_TOLD,
             ask=ask,
-            ask_quantity=nothing,
+            ask_quantity=NOT_TOLD,
             venue_time_ms=0,
             received_at_ms=0,
         )

@@ -10,7 +10,7 @@ from btcbot.adapters.replay.fills import FillRules
 from btcbot.domain import money
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.intents import Side
-from btcbot.domain.market import Quote
+from btcbot.domain.market import NOT_TOLD, Quote
 from btcbot.domain.orders import Order
 
 
@@ -69,7 +69,10 @@ class BarLane(BarRows):
         self._quoted_at = -1
 
     def quote(self) -> Quote:
-        """The close of the last bar, less and plus half the spread; a tick apart at least. There is a bar."""
+        """The close of the last bar, less and plus half the spread; a tick apart at least. There is a bar.
+
+        What stood at these prices no bar tells.
+        """
         cursor = self.cursor
         at, quote = cursor.at, self._quote
         if quote is not None and self._quoted_at == at:
@@ -83,14 +86,13 @@ class BarLane(BarRows):
             if ask <= bid:
                 ask = bid + self._tick
         at_ms = cursor.closed_at_ms
-        volume = self.volumes[at] * self.volume_unit
         self._quoted_at = at
         self._quote = quote = Quote(
             symbol=self.symbol,
             bid=bid,
-            bid_quantity=volume,
+            bid_quantity=NOT_TOLD,
             ask=ask,
-            ask_quantity=volume,
+            ask_quantity=NOT_TOLD,
             venue_time_ms=at_ms,
             received_at_ms=at_ms,
         )

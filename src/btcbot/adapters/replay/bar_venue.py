@@ -265,13 +265,15 @@ class BarVenue:
         return None if closed is None else _row(*closed)
 
     def trades(self, since_ms: int) -> Sequence[VenueTrade]:
-        """Oldest first; those of the last day are kept."""
+        """Oldest first; those of the last day are kept, and of one more day at most."""
         trades = self._trades
-        if not trades or trades[-1].at_ms < since_ms:
-            return []
-        if trades[0].at_ms < since_ms - TRADES_KEPT_MS:
+        first = len(trades)
+        while first and trades[first - 1].at_ms >= since_ms:  # few are as late as what is asked for
+            first -= 1
+        found = trades[first:]
+        if trades and trades[0].at_ms < since_ms - 2 * TRADES_KEPT_MS:
             del trades[: bisect_left(trades, since_ms - TRADES_KEPT_MS, key=_AT_MS)]
-        return trades[bisect_left(trades, since_ms, key=_AT_MS) :]
+        return found
 
     def trades_of(self, venue_order_id: str) -> Sequence[VenueTrade]:
         return [trade for trade in self._trades if trade.venue_order_id == venue_order_id]

@@ -17,7 +17,7 @@ from btcbot.adapters.btcturk.wire import envelope, values
 from btcbot.adapters.btcturk.wire.values import NULL, WireError
 from btcbot.domain import money
 from btcbot.domain.intents import Side
-from btcbot.domain.market import Quote
+from btcbot.domain.market import NOT_TOLD, Quote
 from btcbot.domain.scan import TickerRow
 
 T = TypeVar("T")
@@ -95,9 +95,9 @@ def tickers(body: bytes, received_at_ms: int) -> dict[str, Quote]:
         return Quote(
             symbol=symbol,
             bid=values.decimal(ticker.bid, "bid"),
-            bid_quantity=money.ZERO,
+            bid_quantity=NOT_TOLD,
             ask=values.decimal(ticker.ask, "ask"),
-            ask_quantity=money.ZERO,
+            ask_quantity=NOT_TOLD,
             venue_time_ms=values.time_ms(ticker.timestamp, "timestamp"),
             received_at_ms=received_at_ms,
         )
