@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from tests.unit.backtest.market import START_MS, WIDE, Wishes, a_plan, columns_of, random_columns
@@ -20,7 +22,9 @@ from btcbot.backtest.plan import settings_for
 from btcbot.bootstrap.meaning import make_strategy
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
+from btcbot.domain.fills import VenueTrade
 from btcbot.domain.intents import Intent, Side
+from btcbot.domain.market import NOT_TOLD
 from btcbot.errors import Refused
 from btcbot.profiles import STAGE4, STAGE7, Profile
 from btcbot.strategies.base import StrategyContext, Wakes
@@ -262,6 +266,44 @@ def test_a_strategy_is_handed_values_of_closed_bars_and_nothing_to_look_ahead_wi
         assert all(bar.close_time_ms <= closed_ms for bar in context.bars.values())
         for name in context.__struct_fields__:
             assert "numpy" not in type(getattr(context, name)).__module__
+
+
+def test_a_bar_tells_prices_and_no_quantity_that_stands_at_them() -> None:
+    watcher = Wishes({})
+
+    run_backtest(a_plan([columns_of([("100", "101", "99", "100.50", "1000")])], watcher))
+
+    (quote,) = watcher.asked[0].quotes.values()
+    assert quote.bid == Decimal("100.50") < quote.ask
+    assert (quote.bid_quantity, quote.ask_quantity) == (NOT_TOLD, NOT_TOLD)
+
+
+class WellRemembered(BarVenue):
+    """A venue that holds its lists of trades against all trades that it ever listed."""
+
+    listed: ClassVar[dict[str, VenueTrade]] = {}
+    asked: ClassVar[list[int]] = []
+
+    def trades(self, since_ms: int) -> Sequence[VenueTrade]:
+        found = super().trades(since_ms)
+        self.listed.update({trade.trade_id: trade for trade in found})
+        self.asked.append(since_ms)
+        assert [*found] == [trade for trade in self.listed.values() if trade.at_ms >= since_ms]
+        return found
+
+
+def test_a_trade_is_listed_for_as_long_as_anybody_asks_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over five days of bars, two hours apart, the venue forgets old trades and never one that was asked for."""
+    bars = random_columns(5, 60)
+    spaced = msgspec.structs.replace(bars, open_time_ms=START_MS + np.arange(60, dtype=np.int64) * 7_200_000)
+    monkeypatch.setattr(bench, "BarVenue", WellRemembered)
+    for kept in (WellRemembered.listed, WellRemembered.asked):
+        kept.clear()
+
+    result = run_backtest(a_plan(spaced, LimitBand(offset_bps=Decimal(1), quantity=QUANTITY), every_bar=True))
+
+    assert len(WellRemembered.listed) == result.fill_count >= 5
+    assert WellRemembered.asked[-1] - WellRemembered.asked[0] > 4 * 86_400_000
 
 
 class OneTooMany(BarVenue):
