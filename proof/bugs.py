@@ -442,7 +442,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug("a price is taken as it is wished", _RISK,
          "price = instrument.price_down(intent.price) if is_buy else instrument.price_up(intent.price)",
          "price = intent.price", "ASSERT I14"),
-    _bug("a crossed book is traded on", "decisions.freshness:judge", "elif money.ZERO < quote.bid < quote.ask:",
+    _bug("a crossed book is traded on", "decisions.freshness:judge", "elif zero < quote.bid < quote.ask:",
          "elif True:", "I15", crossed_book=150_000),
     _bug("the age of a quote is not looked at again before an order leaves",
          "services.execution:ExecutionService.execute_intents",
