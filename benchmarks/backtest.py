@@ -266,11 +266,22 @@ def measure() -> Result:
     return Result(name="backtest", figures=figures, notes=notes)
 
 
+def main(words: Sequence[str]) -> None:
+    match words:
+        case ["play", rule, symbols, count]:
+            print(json.dumps(play(rule, int(symbols), int(count))))
+        case ["pairs", count] if count.isascii() and count.isdecimal() and int(count):
+            found = []
+            for _ in range(int(count)):
+                found.append(pair().times)
+                print(f"ten symbols took {found[-1]:.2f} times as long as one", flush=True)
+            print(f"median {statistics.median(found):.2f}")
+        case [] | ["--json"]:
+            run_alone(measure)
+        case _:
+            print("benchmarks.backtest: give nothing, --json, or pairs and their number (pairs 5)", file=sys.stderr)
+            sys.exit(2)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["play"]:
-        print(json.dumps(play(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))
-    elif sys.argv[1:2] == ["pairs"]:
-        for _ in range(int(sys.argv[2])):
-            print(f"ten symbols took {pair().times:.2f} times as long as one", flush=True)
-    else:
-        run_alone(measure)
+    main(sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -100,7 +101,8 @@ def assemble_on_record(
         sockets.metrics.gauge(IS_ON, 0)
         return assemble(settings, profile, strategy, mode=mode, book_id=book_id, sockets=sockets)
     recorder = Recorder(file, secrets, sockets.metrics, sockets.log)
-    try:
+    with ExitStack() as undo:
+        undo.callback(recorder.close, "the bot could not be built")
         bot = assemble(
             settings,
             profile,
@@ -109,9 +111,7 @@ def assemble_on_record(
             book_id=book_id,
             sockets=on_tape(sockets, recorder),
         )
-    except BaseException:  # stopped in the middle, too: the file is closed with its reason
-        recorder.close("the bot could not be built")
-        raise
+        undo.pop_all()
     recorder.start(_start(settings, profile, strategy, mode, book_id, sockets, state))
     return RecordedBot(bot, recorder, sockets)
 

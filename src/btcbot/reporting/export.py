@@ -11,7 +11,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -210,15 +210,14 @@ def _whole(out: Path) -> Iterator[BinaryIO]:
     """A file that has its name only when all of it is on the disk. A reader never sees a half, a crash leaves none."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent)
-        try:
+        with ExitStack() as undo:
+            undo.callback(Path(name).unlink, missing_ok=True)  # half a file is no file
             with open(descriptor, "wb") as file:  # noqa: PTH123 - the descriptor is what mkstemp made
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(out)
-        except BaseException:  # stopped in the middle, too: half a file is no file
-            Path(name).unlink(missing_ok=True)
-            raise
+            undo.pop_all()
         folder = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

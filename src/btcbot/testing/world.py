@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -99,11 +99,10 @@ class World:
         self._restarted_at_ms = -RULES_AGE_MS
         self.report: CycleReport | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="btcbot-world-", dir=fast_folder()))
-        try:
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, self._folder)
             self.rig = self._build()
-        except BaseException:  # whatever it is, the folder is not left behind
-            shutil.rmtree(self._folder)
-            raise
+            undo.pop_all()  # the folder stays until the world ends
         self.limits = limits_of(self.swarm.settings)
         skew = Firing(NOT_STARTED, AT_START, 0, "venue_skew", (self.skew_ms,))
         if self.skew_ms and not self.chance.has_in_script(skew):

@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 import threading
+from contextlib import ExitStack
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -150,16 +151,14 @@ async def _connected(address: Address, timeout_s: float) -> socket.socket:
         tcp = socket.socket(family, socket.SOCK_STREAM)
         tcp.settimeout(0)
         try:
-            async with asyncio.timeout(timeout_s / len(found)):
-                await loop.sock_connect(tcp, (at, address.port))
+            with ExitStack() as undo:
+                undo.callback(tcp.close)
+                async with asyncio.timeout(timeout_s / len(found)):
+                    await loop.sock_connect(tcp, (at, address.port))
+                undo.pop_all()
+                return tcp
         except OSError as error:  # a TimeoutError is one as well
-            tcp.close()
             failure = error
-        except BaseException:  # cancelled, or whatever else it is: no socket is left open
-            tcp.close()
-            raise
-        else:
-            return tcp
     raise failure
 
 

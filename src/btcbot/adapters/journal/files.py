@@ -84,14 +84,14 @@ def open_life(database: Path, image: bytes, bytes_max: int) -> tuple[JournalFile
     while older and size + len(image) > bytes_max // 2:
         size -= older[0].size()
         older.pop(0).remove()
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(mine.remove)  # half a journal must not look like one
         with _create(mine.state) as file:
             file.write(image)
         state = State(file=mine.state.name, size=len(image), sha256=hashlib.sha256(image).hexdigest())
-        return JournalFile(mine, older, bytes_max), state
-    except BaseException:  # stopped in the middle, too: half a journal must not look like one
-        mine.remove()
-        raise
+        made = JournalFile(mine, older, bytes_max)
+        undo.pop_all()
+    return made, state
 
 
 class JournalFile:

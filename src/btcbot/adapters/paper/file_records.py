@@ -8,7 +8,7 @@ changed, its fills, the balances, and up to where public trades were used.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -78,11 +78,10 @@ class FileRecords:
             )
         files.demand_usable(path, read_only=False)
         records = cls(path, PREFERRED.module.connect(str(path), isolation_level=None, timeout=5.0))
-        try:
+        with ExitStack() as undo:
+            undo.callback(records.close)
             records._prepare(book_id, opening)
-        except BaseException:  # whatever it is, the file is not kept open
-            records.close()
-            raise
+            undo.pop_all()  # the file stays open
         return records
 
     def _prepare(self, book_id: str, opening: Mapping[str, Decimal]) -> None:

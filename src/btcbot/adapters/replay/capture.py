@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -114,12 +114,11 @@ class Capture:
         self.trouble = ""
         self._spool = Spool(folder)
         self._batch = Batch.empty()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._spool.close)
             self._take_over()
             self._begin()
-        except BaseException:  # whatever it is, the spool is not kept locked
-            self._spool.close()
-            raise
+            undo.pop_all()  # the spool stays locked
         self._began_ms = self._stored_at_ms = self._now_ms()
         self._store_ms = STORE_MS
         self._time_due_ms = 0

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -142,7 +143,8 @@ class SqliteStore(SqlStore):
             connection.close()
             files.demand_at_rest(path)
             connection = opening.connect(path, library, busy_timeout_ms, read_only=True, immutable=True)
-        try:
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             with told(library, path.parent):
                 opening.demand_ours(connection, library, path, read_only=read_only)
                 if not read_only:
@@ -150,9 +152,7 @@ class SqliteStore(SqlStore):
                     _bring_up_to_date(connection, library, path)
             if is_made:
                 files.keep_name(path)
-        except BaseException:  # whatever it is, the database is not kept open
-            connection.close()
-            raise
+            undo.pop_all()  # the database stays open
         return cls(connection, library, str(path), folder=path.parent, read_only=read_only, metrics=metrics)
 
     @classmethod

@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -102,12 +102,11 @@ class _AppendLock(JournalFileOpenLock):
 
     def acquire(self) -> bool:
         file = self._path.open("r+b")
-        try:
+        with ExitStack() as undo:
+            undo.callback(file.close)  # the lock goes with the file
             _flock(file.fileno(), self._path)
             _cut_half_line(file)
-        except BaseException:  # interrupted while it waits, too: the lock goes with the file
-            file.close()
-            raise
+            undo.pop_all()
         self._file = file
         return True
 
@@ -175,24 +174,21 @@ def open_journal(address: str) -> FileStorage:
     path = Path(address).expanduser()
     locks = _locks(path)
     try:
-        if path.exists():
-            _demand_journal(path)
-        else:
-            path.touch(0o600)
-
-        kept = JournalStorage(JournalFileBackend(str(path), lock_obj=_AppendLock(path)))
+        with ExitStack() as undo:
+            undo.callback(locks.close)
+            if path.exists():
+                _demand_journal(path)
+            else:
+                path.touch(0o600)
+            kept = JournalStorage(JournalFileBackend(str(path), lock_obj=_AppendLock(path)))
+            undo.pop_all()  # the locks stay with the storage
     except OSError as error:
-        locks.close()
         raise Refused(f"--storage {path}: it cannot be used ({error.strerror}); give another file") from None
     except (ValueError, KeyError, TypeError, AssertionError) as error:
-        locks.close()
         raise Refused(
             f"--storage {path}: it cannot be read as a journal ({storage.describe(error)}); give another file, or "
             "take a backup of this one"
         ) from None
-    except BaseException:  # refused or interrupted: the locks are let go
-        locks.close()
-        raise
     return FileStorage(kept, path, str(path), locks)
 
 
