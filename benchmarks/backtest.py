@@ -40,7 +40,7 @@ from benchmarks import year
 from benchmarks.common import RUNS, Figure, Result, best, child_environment, run_alone
 from btcbot.adapters.replay.columns import BarColumns
 from btcbot.backtest.plan import BacktestPlan, settings_for
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.domain.instrument import Instrument
 
 QUANTITY: Final = 0.001

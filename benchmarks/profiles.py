@@ -37,7 +37,7 @@ from btcbot.adapters.logs import flush_logs
 from btcbot.adapters.metrics import NullMetrics
 from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.plan import BacktestPlan, settings_for
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.domain.cycles import CycleOutcome
 from btcbot.profiles import STAGE4, STAGE7
 

@@ -19,7 +19,7 @@ from btcbot.backtest.fingerprint import fingerprint
 from btcbot.backtest.plan import BacktestPlan, settings_for
 from btcbot.backtest.statistics import measure
 from btcbot.bootstrap.adaptive import adaptation_rules, start_tuning
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.domain.adaptation import Change, ChangeOutcome, Rules
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.run_metrics import RunMetrics

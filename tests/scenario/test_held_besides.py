@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from tests.scenario.overseen import WIDE
 
-from btcbot.bootstrap.meaning import strategy_of
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.domain.cycles import CycleOutcome
 from btcbot.domain.orders import OrderStatus
 from btcbot.domain.reasons import ReasonCode

@@ -21,7 +21,7 @@ from btcbot.adapters.replay.load import load_bars
 from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.plan import BacktestPlan, settings_for
-from btcbot.bootstrap.meaning import strategy_of
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.domain.cycles import CycleOutcome, CycleReport
 from btcbot.domain.feed import Wake
 from btcbot.domain.intents import Side

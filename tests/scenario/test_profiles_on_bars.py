@@ -24,7 +24,7 @@ from btcbot.backtest.fingerprint import fingerprint
 from btcbot.backtest.plan import BacktestPlan, instruments_of, settings_for
 from btcbot.backtest.result import BacktestResult
 from btcbot.backtest.statistics import measure
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.domain.notes import NoteKind
 from btcbot.domain.outcomes import Refused, SubmitOutcome
 from btcbot.profiles import PROFILES, STAGE4, STAGE7

@@ -18,7 +18,7 @@ from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.fingerprint import fingerprint
 from btcbot.backtest.plan import BacktestPlan, settings_for
 from btcbot.backtest.result import BacktestResult
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.profiles import RUN, STAGE4, STAGE7, Profile
 
 MARKET_DATA = Path(__file__).parents[3] / "shared" / "market-data"

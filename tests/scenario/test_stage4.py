@@ -20,8 +20,8 @@ from tests.unit.adapters.test_agent_llm import Endpoint
 
 from btcbot import bootstrap
 from btcbot.adapters.store.sqlite import SqliteStore
-from btcbot.bootstrap.meaning import strategy_of
 from btcbot.bootstrap.replay import Replayed, replay
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.config.settings import Settings
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleOutcome

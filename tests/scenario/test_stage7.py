@@ -22,8 +22,8 @@ from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.plan import BacktestPlan, settings_for
 from btcbot.backtest.result import BacktestResult
 from btcbot.bootstrap.adaptive import adaptation_rules
-from btcbot.bootstrap.meaning import strategy_of
 from btcbot.bootstrap.replay import replay
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.config.loading import load_settings
 from btcbot.domain.adaptation import outside
 from btcbot.domain.notes import NoteKind

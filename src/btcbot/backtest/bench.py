@@ -19,7 +19,7 @@ from btcbot.backtest.plan import BacktestPlan, book_id_of
 from btcbot.backtest.records import Records
 from btcbot.backtest.signals import ColumnPrices, ColumnSignals
 from btcbot.bootstrap.assembly import assemble
-from btcbot.bootstrap.portfolio import demand_room_for_orders
+from btcbot.bootstrap.room import demand_room_for_orders
 from btcbot.bootstrap.sockets import Sockets
 from btcbot.bootstrap.universe import bar_interval_ms, chooses, history_ms
 from btcbot.cycle import Cycle

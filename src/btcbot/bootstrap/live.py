@@ -18,15 +18,7 @@ from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.bootstrap.alerting import sampled
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.connect import connect
-from btcbot.bootstrap.meaning import (
-    feed_url,
-    gate_policy,
-    mode_of,
-    signer_of,
-    strategy_of,
-    timing,
-    venue_host,
-)
+from btcbot.bootstrap.meaning import feed_url, gate_policy, mode_of, signer_of, timing, venue_host
 from btcbot.bootstrap.purpose import (
     NonceMark,
     align_dry_run_balance,
@@ -35,6 +27,7 @@ from btcbot.bootstrap.purpose import (
     demand_young_key,
     symbols_at_stake,
 )
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.bootstrap.universe import with_candidates
 from btcbot.config.secrets import key_fingerprint
 from btcbot.domain import money

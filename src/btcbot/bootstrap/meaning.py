@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -19,11 +18,7 @@ from btcbot.decisions.fees import FeeRates
 from btcbot.decisions.risk import RiskLimits
 from btcbot.domain import money
 from btcbot.domain.book import BookIdentity
-from btcbot.domain.instrument import Instrument
-from btcbot.errors import ConfigurationError, Refused
-from btcbot.profiles import Profile
 from btcbot.services.gatekeeper import GatePolicy
-from btcbot.strategies.base import ChoosesSymbols, Strategy
 
 if TYPE_CHECKING:
     from btcbot.config.settings import Settings
@@ -141,99 +136,7 @@ def risk_limits(settings: Settings, *, is_overseen: bool = False) -> RiskLimits:
     )
 
 
-def strategy_name(profile: Profile, settings: Settings) -> str:
-    """What STRATEGY names, else the profile's own strategy."""
-    return (settings.strategy if "strategy" in settings.model_fields_set else profile.strategy) or ""
-
-
-def strategy_of(profile: Profile, settings: Settings) -> Strategy:
-    """The strategy that STRATEGY names, else the profile's, with STRATEGY_PARAMS. ConfigurationError says in one line
-    what is wrong with either."""
-    from btcbot.adapters.strategy_plugins import parse_parameters
-
-    given = parse_parameters(settings.strategy_params or "")
-    return make_strategy(strategy_name(profile, settings), given, settings, source="STRATEGY: ")
-
-
-def parameters_in_force(profile: Profile, settings: Settings) -> Mapping[str, str]:
-    """`own_parameters` of the strategy that runs; ConfigurationError as `strategy_of` raises it."""
-    return own_parameters(strategy_name(profile, settings), strategy_of(profile, settings))
-
-
-def own_parameters(name_or_path: str, strategy: Strategy) -> Mapping[str, str]:
-    """What a shipped strategy runs with, as texts by name; empty for any other one, of which nobody knows what its
-    parameters mean."""
-    from btcbot.adapters.strategy_plugins import find
-    from btcbot.strategies.shipped import ORIGIN
-
-    spec = find(name_or_path)
-    return spec.texts(strategy) if spec.origin == ORIGIN else {}
-
-
-def make_strategy(name_or_path: str, given: Mapping[str, str], settings: Settings, *, source: str = "") -> Strategy:
-    """A strategy by name or path with parameters as texts. Settings are the defaults of a shipped strategy's parameters
-    of the same meaning. ConfigurationError has one line for each problem, with `source` before it."""
-    from btcbot.adapters.strategy_plugins import find
-    from btcbot.bootstrap.portfolio import portfolio_defaults
-    from btcbot.strategies.shipped import ORIGIN
-
-    try:
-        spec = find(name_or_path)
-        if spec.origin == ORIGIN:
-            spec = spec.with_defaults(
-                {
-                    "entry_budget": settings.entry_budget_try,
-                    "profit_bps_min": settings.min_profit_bps,
-                    "slice_fraction": settings.take_profit_fraction,
-                    "spread_bps_max": settings.entry_spread_bps_max,
-                    "order_value_min": settings.min_order_notional_try,
-                    **portfolio_defaults(settings),
-                }
-            )
-        strategy = spec.make(given)
-        if isinstance(strategy, ChoosesSymbols):
-            try:
-                strategy.demand_symbols(settings.symbols)
-            except ValueError as error:
-                raise ConfigurationError(f"{spec.name}: {error}") from None
-    except ConfigurationError as error:
-        raise ConfigurationError([f"{source}{line}" for line in error.lines]) from None
-    return strategy
-
-
 def cycle_seconds_min(settings: Settings) -> Decimal:
     """The shortest cycle that the venue's limits allow for these symbols, or for a choice out of all listed pairs."""
     symbols = len(settings.symbols)
     return limits.cycle_seconds_min(max(symbols, LISTED_MIN) if settings.universe_candidates == "listed" else symbols)
-
-
-def demand_listed(symbol: str, instruments: Mapping[str, Instrument], named_by: str = "") -> None:
-    """Raise Refused for a symbol that the venue does not list. `named_by` begins the line, such as `SYMBOLS: `."""
-    from difflib import get_close_matches
-
-    if symbol not in instruments:
-        near = get_close_matches(symbol, instruments, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Refused(f"{named_by}the venue does not list {symbol}{hint}")
-
-
-def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument], profile: Profile | None = None) -> None:
-    """Raise Refused for symbols that cannot be traded; of a profile that is known, also for the first limit under which
-    nothing could ever be ordered."""
-    demand_symbols_tradable(settings, instruments)
-    if profile is not None:
-        from btcbot.bootstrap.room import room_problems
-
-        for problem in room_problems(settings, instruments, profile, parameters_in_force(profile, settings)):
-            raise Refused(problem)
-
-
-def demand_symbols_tradable(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
-    """Raise Refused for symbols that the venue does not list, or that are priced in another asset than TRY."""
-    for symbol in settings.symbols:
-        demand_listed(symbol, instruments, "SYMBOLS: ")
-        instrument = instruments[symbol]
-        if instrument.quote != QUOTE_ASSET:
-            raise Refused(
-                f"SYMBOLS: {symbol} is priced in {instrument.quote}; limits are in TRY, so only TRY pairs trade"
-            )

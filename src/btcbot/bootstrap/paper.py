@@ -27,16 +27,9 @@ from btcbot.bootstrap import live
 from btcbot.bootstrap.alerting import sampled
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.connect import connect
-from btcbot.bootstrap.meaning import (
-    PAPER,
-    QUOTE_ASSET,
-    fee_rates,
-    paper_gate_policy,
-    strategy_of,
-    timing,
-    venue_host,
-)
+from btcbot.bootstrap.meaning import PAPER, QUOTE_ASSET, fee_rates, paper_gate_policy, timing, venue_host
 from btcbot.bootstrap.purpose import bind, symbols_at_stake
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.bootstrap.universe import with_candidates
 from btcbot.domain import money
 from btcbot.ports import Clock, Log, MarketFeed, Metrics, StateStore, StopSignal

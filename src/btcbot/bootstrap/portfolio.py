@@ -1,4 +1,4 @@
-"""A portfolio as the settings want it: how wishes are allotted, what strategies start from, which caps are too low."""
+"""A portfolio as the settings want it: how wishes are allotted, and what strategies start from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from btcbot.decisions.allocation import Allocation
 from btcbot.decisions.allotment import AllocationRules, UsageMode
 from btcbot.domain import money
-from btcbot.domain.instrument import Instrument
-from btcbot.errors import Refused
 from btcbot.ports import StateStore
 from btcbot.strategies.parameters import Value
 from btcbot.strategies.targets import weights_text
@@ -60,13 +58,3 @@ def portfolio_defaults(settings: Settings) -> Mapping[str, Value]:
         "reversion_window": settings.reversion_window,
         "reversion_entry_z": settings.reversion_entry_z,
     }
-
-
-def demand_room_for_orders(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
-    """Raise Refused for the first limit of a profile that allots sizes within which no order of some symbol fits,
-    whatever its strategy; see `bootstrap.room`."""
-    from btcbot.bootstrap.room import room_problems
-    from btcbot.profiles import STAGE4
-
-    for problem in room_problems(settings, instruments, STAGE4, {}):
-        raise Refused(problem)

@@ -25,8 +25,8 @@ from btcbot.adapters.store.sqlite import SqliteStore
 from btcbot.bootstrap.assembly import assemble
 from btcbot.bootstrap.bot import Bot
 from btcbot.bootstrap.journal import on_tape
-from btcbot.bootstrap.meaning import strategy_of
 from btcbot.bootstrap.sockets import Sockets
+from btcbot.bootstrap.strategies import strategy_of
 from btcbot.config.settings import SETTING_NAMES, Settings
 from btcbot.domain import money
 from btcbot.domain.feed import Wake

@@ -13,15 +13,16 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from btcbot.bootstrap.adaptive import start_tuning
-from btcbot.bootstrap.meaning import demand_symbols_tradable, parameters_in_force
+from btcbot.bootstrap.listing import demand_symbols_tradable
+from btcbot.bootstrap.strategies import parameters_in_force
 from btcbot.bootstrap.universe import chooses
 from btcbot.decisions.allotment import UsageMode
 from btcbot.domain import money
 from btcbot.domain.instrument import Instrument
 from btcbot.domain.money import plain
-from btcbot.errors import ConfigurationError, VenueUnavailable
+from btcbot.errors import ConfigurationError, Refused, VenueUnavailable
 from btcbot.ports import Exchange, Log
-from btcbot.profiles import Profile
+from btcbot.profiles import STAGE4, Profile
 
 if TYPE_CHECKING:
     from btcbot.config.settings import Settings
@@ -53,12 +54,28 @@ def tradable_now(exchange: Exchange, settings: Settings, log: Log, profile: Prof
     demand_room(settings, instruments, profile, parameters_in_force(profile, settings))
 
 
+def demand_tradable(settings: Settings, instruments: Mapping[str, Instrument], profile: Profile | None = None) -> None:
+    """Raise Refused for symbols that cannot be traded; of a profile that is known, also for the first limit under which
+    nothing could ever be ordered."""
+    demand_symbols_tradable(settings, instruments)
+    if profile is not None:
+        for problem in room_problems(settings, instruments, profile, parameters_in_force(profile, settings)):
+            raise Refused(problem)
+
+
 def demand_room(
     settings: Settings, instruments: Mapping[str, Instrument], profile: Profile, parameters: Mapping[str, str]
 ) -> None:
     """Raise ConfigurationError with a line for each of `room_problems`."""
     if problems := room_problems(settings, instruments, profile, parameters):
         raise ConfigurationError(problems)
+
+
+def demand_room_for_orders(settings: Settings, instruments: Mapping[str, Instrument]) -> None:
+    """Raise Refused for the first limit of a profile that allots sizes within which no order of some symbol fits,
+    whatever its strategy."""
+    for problem in room_problems(settings, instruments, STAGE4, {}):
+        raise Refused(problem)
 
 
 def room_problems(

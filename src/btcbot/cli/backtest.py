@@ -116,8 +116,8 @@ def command(
     from btcbot.backtest.plan import BacktestPlan, instruments_of, settings_for, symbols_of
     from btcbot.backtest.table import show, summary
     from btcbot.backtest.tape import bars_of_tape, load_tape
-    from btcbot.bootstrap.meaning import make_strategy, own_parameters
     from btcbot.bootstrap.room import demand_room
+    from btcbot.bootstrap.strategies import make_strategy, own_parameters
 
     if out is not None and not names:
         refuse_unusable(out, force=force)
@@ -183,7 +183,7 @@ def _compared(given: Sequence[str], strategy: str | None, params: Sequence[str])
 def _of_settings(profile: Profile, settings: Settings, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """The strategy that a run with these settings would have, and its parameters, below those that are given."""
     from btcbot.adapters.strategy_plugins import parse_parameters
-    from btcbot.bootstrap.meaning import strategy_name
+    from btcbot.bootstrap.strategies import strategy_name
 
     return strategy_name(profile, settings), {**parse_parameters(settings.strategy_params or ""), **given}
 

@@ -103,8 +103,8 @@ def exchange_rules(settings: Settings, instruments: Mapping[str, Instrument]) ->
 
 def room(settings: Settings, instruments: Mapping[str, Instrument], profile: Profile) -> Iterator[Finding]:
     """Whether the caps that the profile and its strategy look at leave room for any order at all, as its start asks."""
-    from btcbot.bootstrap.meaning import parameters_in_force
     from btcbot.bootstrap.room import room_problems
+    from btcbot.bootstrap.strategies import parameters_in_force
 
     try:
         problems = room_problems(settings, instruments, profile, parameters_in_force(profile, settings))

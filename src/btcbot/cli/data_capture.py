@@ -224,7 +224,7 @@ def _rest(settings: Settings, stop: StopFlag) -> Iterator[BtcturkHttpClient]:
 
 def _instruments(settings: Settings, rest: BtcturkHttpClient) -> dict[str, Instrument]:
     """Of the wanted pairs. Refuses one that the venue does not list; a venue in trouble is no reason not to begin."""
-    from btcbot.bootstrap.meaning import demand_listed
+    from btcbot.bootstrap.listing import demand_listed
 
     try:
         listed = rest.instruments()

@@ -198,7 +198,7 @@ def _demand_cycle_length(settings: Settings, cycle_seconds: float, jitter_second
 
 def _tell_what_has_no_effect(loaded: LoadedSettings, profile: Profile) -> None:
     """A limit that somebody set and that nothing reads protects nothing: that has to be seen."""
-    from btcbot.bootstrap.meaning import parameters_in_force
+    from btcbot.bootstrap.strategies import parameters_in_force
     from btcbot.config.settings import OVERSEEN_ONLY
     from btcbot.config.sources import DEFAULT
 
@@ -226,8 +226,9 @@ def _tell_what_is_held_besides(bot: Bot, settings: Settings, name: str) -> None:
 
 def _tell_that_nothing_can_be_bought(bot: Bot, settings: Settings, profile: Profile, log: Log) -> None:
     """Cycles over too little cash complete, with nothing to say of it: that has to be said once, at the start."""
-    from btcbot.bootstrap.meaning import PAPER, QUOTE_ASSET, parameters_in_force
+    from btcbot.bootstrap.meaning import PAPER, QUOTE_ASSET
     from btcbot.bootstrap.room import cash_problem
+    from btcbot.bootstrap.strategies import parameters_in_force
     from btcbot.domain.orders import OPEN
     from btcbot.errors import VenueUnavailable
 

@@ -51,7 +51,7 @@ def command(symbol: str, levels: int, seconds: float | None, as_json: bool, env_
               btcbot watch BTCTRY --for 60 --json
     """
     from btcbot.adapters.stop import StopFlag
-    from btcbot.bootstrap.meaning import demand_listed
+    from btcbot.bootstrap.listing import demand_listed
     from btcbot.cli import venue
     from btcbot.domain import money
 

@@ -16,7 +16,7 @@ from btcbot.backtest.compare import comparison, finished_run, ranked, show_compa
 from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.findings import Findings, examine
 from btcbot.backtest.plan import settings_for
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.domain import money
 from btcbot.profiles import RUN, STAGE7, Profile
 

@@ -19,7 +19,7 @@ from btcbot.backtest import bench
 from btcbot.backtest.engine import BacktestFailed, run_backtest
 from btcbot.backtest.fingerprint import fingerprint
 from btcbot.backtest.plan import settings_for
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.domain import money
 from btcbot.domain.account import AccountSnapshot
 from btcbot.domain.fills import VenueTrade

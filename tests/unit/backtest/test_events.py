@@ -9,7 +9,7 @@ from tests.unit.backtest.results import some_events
 from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.events import COUNTS, counts_of, told
 from btcbot.backtest.plan import settings_for
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.profiles import STAGE7
 
 

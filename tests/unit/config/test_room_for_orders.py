@@ -11,8 +11,9 @@ from decimal import Decimal
 import pytest
 from tests.builders import an_instrument
 
-from btcbot.bootstrap.meaning import demand_tradable, gate_policy, parameters_in_force
-from btcbot.bootstrap.room import caps_in_force, cash_problem, demand_room, room_problems
+from btcbot.bootstrap.meaning import gate_policy
+from btcbot.bootstrap.room import caps_in_force, cash_problem, demand_room, demand_tradable, room_problems
+from btcbot.bootstrap.strategies import parameters_in_force
 from btcbot.config.loading import load_settings
 from btcbot.config.settings import Settings
 from btcbot.domain.book import BookIdentity

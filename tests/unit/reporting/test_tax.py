@@ -102,7 +102,7 @@ def test_sums_equal_the_books_on_recorded_bars():
     from btcbot.adapters.replay.load import load_bars
     from btcbot.backtest.engine import run_backtest
     from btcbot.backtest.plan import BacktestPlan, settings_for
-    from btcbot.bootstrap.meaning import make_strategy
+    from btcbot.bootstrap.strategies import make_strategy
 
     bars = load_bars(CRASH)
     wide = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from btcbot.bootstrap import strategy_of
-from btcbot.bootstrap.meaning import make_strategy
+from btcbot.bootstrap.strategies import make_strategy
 from btcbot.cli.strategy_skeleton import written
 from btcbot.config.loading import load_settings
 from btcbot.config.settings import Settings

@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from tests.builders import an_instrument
 
-from btcbot.bootstrap.portfolio import allocation_rules, demand_room_for_orders, portfolio_defaults
+from btcbot.bootstrap.portfolio import allocation_rules, portfolio_defaults
+from btcbot.bootstrap.room import demand_room_for_orders
 from btcbot.config.loading import load_settings
 from btcbot.config.settings import Settings
 from btcbot.decisions.allotment import UsageMode

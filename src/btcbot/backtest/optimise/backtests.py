@@ -15,8 +15,8 @@ from btcbot.backtest.engine import run_backtest
 from btcbot.backtest.optimise.evaluation import Evaluate, Scores, Unfit
 from btcbot.backtest.plan import HALF_SPREAD_BPS, OPENING, VOLUME_SHARE, BacktestPlan, instruments_of, settings_for
 from btcbot.backtest.statistics import measure
-from btcbot.bootstrap.meaning import make_strategy, own_parameters
 from btcbot.bootstrap.room import demand_room
+from btcbot.bootstrap.strategies import make_strategy, own_parameters
 from btcbot.config.settings import Settings
 from btcbot.errors import BtcbotError, ConfigurationError, Refused
 from btcbot.profiles import RUN
