@@ -18,7 +18,9 @@ pytestmark = pytest.mark.slow
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "btcbot", "demo", "--json", "--dir", str(folder), *arguments],
+        # Named from where one stands, as people do; its processes stand elsewhere.
+        [sys.executable, "-m", "btcbot", "demo", "--json", "--dir", folder.name, *arguments],
+        cwd=folder.parent,
         env=bare_environment(),
         capture_output=True,
         text=True,

@@ -177,7 +177,7 @@ def _from_file(given: str) -> StrategySpec:
 
 
 def _nearest_file(path: Path) -> str:
-    beside = [one.name for one in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    beside = [one.name for one in path.parent.glob("*.py") if one.is_file()] if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=1)
     return f"did you mean {path.parent / near[0]}?" if near else "give the path of a Python file"
 

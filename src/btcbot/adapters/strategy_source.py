@@ -2,8 +2,8 @@
 
 A context shows the bars and signals of one moment, and no more. What serves them has to know their columns, past and
 future, and Python hides nothing from whoever insists: so a file that reaches for a name with an underscore in front, of
-anything but itself, is refused before it runs. That leaves what every program can do, such as to open a file of prices
-by itself.
+anything but itself, for the frames of its callers, or for a way to write what is frozen, is refused before it runs.
+That leaves what every program can do, such as to open a file of prices by itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Final
 #: Public in spite of their underscore, and harmless.
 _COMMON: Final = frozenset({"_asdict", "_fields", "_replace", "__class__", "__doc__", "__name__", "__post_init__"})
 _ITSELF: Final = frozenset({"self", "cls"})
+#: Public without an underscore, and they reach as far: a caller's frame knows the whole recording, and a value that is
+#: forced is written although it is frozen.
+_REACHING: Final = frozenset({"f_back", "f_locals", "f_globals", "tb_frame", "gi_frame", "force_setattr"})
 #: Functions that take the name of an attribute as their second argument.
 _BY_NAME: Final = frozenset({"getattr", "hasattr"})
 
@@ -38,6 +41,8 @@ def _reach(node: ast.expr) -> str | None:
     """The expression, where it takes an attribute with an underscore of something else than the strategy itself."""
     if isinstance(node, ast.Attribute):
         return ast.unparse(node) if _is_hidden(node.attr) and not _is_itself(node.value) else None
+    if isinstance(node, ast.Name):
+        return node.id if node.id in _REACHING else None
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) >= 2):
         return None
     owner, name = node.args[:2]
@@ -47,7 +52,7 @@ def _reach(node: ast.expr) -> str | None:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith("_") and name not in _COMMON
+    return (name.startswith("_") and name not in _COMMON) or name in _REACHING
 
 
 def _is_itself(owner: ast.expr) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ import click
 
 from btcbot.adapters.replay.extra import demand_research
 from btcbot.cli import output
-from btcbot.cli.played import demand_playable, pairs_of, played
+from btcbot.cli.played import demand_playable, named_in, pairs_of, played
 from btcbot.errors import Refused
 from btcbot.profiles import RUN, STAGE4, STAGE7, Profile
 
@@ -121,7 +123,7 @@ def command(
 
     if out is not None and not names:
         refuse_unusable(out, force=force)
-    named = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()] if symbols else None
+    named = named_in(symbols)
     wanted = symbols_of(named, settings_given, env_file)
     tape = None
     if table == "quotes":
@@ -202,7 +204,8 @@ def _play(plan: BacktestPlan, label: str) -> Findings:
     from btcbot.backtest.findings import examine
     from btcbot.cli.data import progress_bar
 
-    with progress_bar("playing") as progress:
+    # What a strategy prints is for whoever writes it; standard output holds the result and nothing else.
+    with redirect_stdout(sys.stderr), progress_bar("playing") as progress:
         return examine(run_backtest(plan, None if progress is None else partial(progress, label)))
 
 

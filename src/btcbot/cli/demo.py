@@ -92,7 +92,8 @@ def command(
         cycles=cycles,
         speed=speed,
         seed=seed,
-        folder=folder or Path(tempfile.mkdtemp(prefix="btcbot-demo-")),
+        # Whole: its processes do not all stand where this one does.
+        folder=folder.absolute() if folder else Path(tempfile.mkdtemp(prefix="btcbot-demo-")),
     )
     with _Screen(options) as screen:
         judgement, shown = play(options, screen.watch)

@@ -16,7 +16,7 @@ import click
 from btcbot.adapters.replay.extra import demand_research
 from btcbot.cli import output
 from btcbot.cli.options import Amount
-from btcbot.cli.played import demand_playable, pairs_of, played
+from btcbot.cli.played import demand_playable, named_in, pairs_of, played
 from btcbot.cli.stopping import ended_by_signals
 from btcbot.errors import EXIT_DONE, EXIT_FAILED, Refused
 
@@ -124,7 +124,7 @@ def command(
     demand_objective(objective)
     if out is not None:
         refuse_unusable(out, force=force)
-    named = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()] if symbols else None
+    named = named_in(symbols)
     wanted = list(symbols_of(named, settings, env_file) or ())
     prepared = prepare(
         Request(

@@ -12,9 +12,14 @@ import click
 
 from btcbot.cli import output
 from btcbot.cli.options import Amount
+from btcbot.domain import money
 from btcbot.errors import Refused
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: What the columns of the records hold to the last digit, with room for whatever the run makes of it.
+CASH_MAX: Final = Decimal(10**12)
+CASH_PLACES_MAX: Final = 8
 
 
 class Moment(click.ParamType[int]):
@@ -78,6 +83,17 @@ def played(command: F) -> F:
     return command
 
 
+def named_in(symbols: str | None) -> list[str] | None:
+    """The pairs of `--symbols`, None where it is not given. Raises Refused where it names none: a variable that a
+    script has left empty would else mean all of them."""
+    if symbols is None:
+        return None
+    named = [one.strip().upper().replace("_", "") for one in symbols.split(",") if one.strip()]
+    if not named:
+        raise Refused("--symbols: names no pair; write such as BTCTRY,ETHTRY, or leave it out for all")
+    return named
+
+
 def demand_playable(*, cash: Decimal, half_spread_bps: Decimal, volume_share: Decimal) -> None:
     """Raises Refused for amounts that no venue on bars could be made of."""
     if not 0 < volume_share <= 1:
@@ -86,3 +102,5 @@ def demand_playable(*, cash: Decimal, half_spread_bps: Decimal, volume_share: De
         raise Refused("--half-spread-bps: give less than 5000")
     if cash <= 0:
         raise Refused("--cash: give an amount above 0")
+    if cash > CASH_MAX or money.round_down(cash, CASH_PLACES_MAX) != cash:
+        raise Refused(f"--cash: give at most {money.plain(CASH_MAX)}, with at most {CASH_PLACES_MAX} decimals")

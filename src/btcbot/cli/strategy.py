@@ -96,7 +96,11 @@ def new(name: str, into: Path) -> None:
     from btcbot.cli.strategy_skeleton import written
     from btcbot.strategies.shipped import shipped
 
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name.startswith("test_"):
+    if keyword.iskeyword(name):
+        raise Refused(f"{name} is a word of Python's own, and no name; choose another, such as dip_buyer")
+    if name.startswith("test_"):
+        raise Refused(f"{output.clean(name)}.py would be taken for tests; choose a name that does not begin with test_")
+    if not _NAME.fullmatch(name):
         raise Refused(
             f"«{output.clean(name)}» cannot be a strategy's name; take small letters, digits and _, such as dip_buyer"
         )

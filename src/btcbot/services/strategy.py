@@ -115,10 +115,23 @@ def _nonsense(wish: object) -> str | None:
     if not (isinstance(symbol, str) and isinstance(why, str) and isinstance(intent_id, str)):
         name, text = next(each for each in zip(_TEXTS, texts, strict=True) if not isinstance(each[1], str))
         return f"a {name} that is a {type(text).__name__}; write text"
+    if not (symbol.isascii() and why.isascii() and intent_id.isascii()):
+        for name, text in zip(_TEXTS, (symbol, why, intent_id), strict=True):
+            if not _can_be_kept(text):
+                return f"a {name} that holds half a character, which no file can hold; write whole ones"
     side: object = wish.side
     if not isinstance(side, Side):
         return f"a side of {symbol} that is a {type(side).__name__}; write Side.BUY or Side.SELL"
     return _no_amount("price", wish.price, symbol) or _no_amount("quantity", wish.quantity, symbol)
+
+
+def _can_be_kept(text: str) -> bool:
+    """Whether books, records and logs, which are UTF-8, can hold it: a lone surrogate they cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_amount(name: str, value: object, symbol: str) -> str | None:

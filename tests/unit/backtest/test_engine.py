@@ -197,10 +197,10 @@ class Nonsense:
         return None if self._wish is None else [self._wish]  # type: ignore[return-value, list-item]
 
 
-def an_intent(price: object, side: object = Side.BUY, symbol: object = "ADATRY") -> Intent:
+def an_intent(price: object, side: object = Side.BUY, symbol: object = "ADATRY", why: str = "") -> Intent:
     return Intent(
         intent_id="1", cycle_id="1", strategy="hasty", symbol=symbol, side=side, price=price,  # type: ignore[arg-type]
-        quantity=Decimal(1), why="",
+        quantity=Decimal(1), why=why,
     )  # fmt: skip
 
 
@@ -216,6 +216,10 @@ def an_intent(price: object, side: object = Side.BUY, symbol: object = "ADATRY")
         (Nonsense(an_intent(Decimal("1e30"))), "hasty wished a price of ADATRY that is 1E+30, which no venue takes"),
         (Nonsense(an_intent(Decimal("1e-30"))), "hasty wished a price of ADATRY that is 1E-30, which no venue takes"),
         (Nonsense(an_intent(Decimal(100), symbol=5)), "hasty wished a symbol that is a int; write text"),
+        (
+            Nonsense(an_intent(Decimal(100), why="the dip \ud83d")),
+            "hasty wished a why that holds half a character, which no file can hold; write whole ones",
+        ),
         (Leaves(), "gone raised SystemExit: 0 (test_engine.py:"),
         (Waits(RuntimeError("boom")), "wakes of sleepy raised RuntimeError: boom (test_engine.py:"),
         (Waits(SystemExit(0)), "wakes of sleepy raised SystemExit: 0 (test_engine.py:"),

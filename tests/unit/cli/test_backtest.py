@@ -74,6 +74,22 @@ def test_the_settings_of_the_live_bot_bring_its_strategy(run: Run, bars: Path, t
     assert name == "mean_reversion" and "fast" not in parameters, "parameters belong to the strategy they were set for"
 
 
+def test_what_a_strategy_prints_is_no_part_of_the_json(run: Run, bars: Path, tmp_path: Path) -> None:
+    """Whoever looks for a mistake prints, and a program that reads the result still reads one line."""
+    assert run("strategy", "new", "talker").status == 0
+    file = tmp_path / "talker.py"
+    talks = file.read_text().replace(
+        "        intents: list[Intent] = []", "        print(context.now_ms)\n        intents: list[Intent] = []", 1
+    )
+    file.write_text(talks)
+
+    said = run("backtest", bars, "--strategy", "talker.py", "--json")
+
+    assert said.status == 0, said.err
+    assert said.out.count("\n") == 1 and json.loads(said.out)["strategy"] == "talker"
+    assert "1667865660000" in said.err
+
+
 def test_a_range_and_a_choice_of_symbols(run: Run, bars: Path) -> None:
     said = run("backtest", bars, "--symbols", "xrp_try", "--start", "2022-11-08T01:00", "--end", "2022-11-08T02:00",
                "--json")  # fmt: skip
@@ -127,11 +143,15 @@ def test_the_same_pairs_give_the_same_result_by_either_way(run: Run, bars: Path)
         (["--param", "fast"], "--param: «fast» is not NAME=VALUE"),
         (["--param", "a=1", "--param", "a=2"], "--param: a is given twice"),
         (["--symbols", "BTCTRY"], "BTCTRY"),
+        (["--symbols", ""], "--symbols: names no pair; write such as BTCTRY,ETHTRY, or leave it out for all"),
+        (["--symbols", ","], "--symbols: names no pair; write such as BTCTRY,ETHTRY, or leave it out for all"),
         (["--start", "yesterday"], "«yesterday» is no day"),
         (["--start", "2030-01-01"], "no bar in the range"),
         (["--start", "2022-11-09", "--end", "2022-11-08"], "is empty"),
         (["--cash", "-5"], "«-5» is not an amount"),
         (["--cash", "0"], "--cash: give an amount above 0"),
+        (["--cash", "1000000000001"], "--cash: give at most 1000000000000, with at most 8 decimals"),
+        (["--cash", "0.000000001"], "--cash: give at most 1000000000000, with at most 8 decimals"),
         (["--volume-share", "2"], "--volume-share: give a share above 0, at most 1"),
         (["--half-spread-bps", "5000"], "--half-spread-bps: give less than 5000"),
         (["--set", "TTL_SECOND=60"], "TTL_SECONDS"),

@@ -103,8 +103,8 @@ def test_what_is_there_is_left_alone(run: Run, tmp_path: Path) -> None:
     [
         ("DipBuyer", "«DipBuyer» cannot be a strategy's name; take small letters, digits and _, such as dip_buyer"),
         ("../dip", "«../dip» cannot be a strategy's name; take small letters, digits and _, such as dip_buyer"),
-        ("class", "«class» cannot be a strategy's name; take small letters, digits and _, such as dip_buyer"),
-        ("test_dip", "«test_dip» cannot be a strategy's name; take small letters, digits and _, such as dip_buyer"),
+        ("class", "class is a word of Python's own, and no name; choose another, such as dip_buyer"),
+        ("test_dip", "test_dip.py would be taken for tests; choose a name that does not begin with test_"),
         ("ema_cross", "a strategy ema_cross comes with btcbot; choose another name"),
         ("random", "random.py would stand before Python's own random; choose another name"),
     ],

@@ -47,6 +47,11 @@ class TestReachingBeyond:
             "getattr(context.bars, '_at')",
             "type(context.bars)._lanes",
             "hasattr(context, '__dict__')",
+            "inspect.currentframe().f_back",
+            "inspect.stack()[1].frame.f_locals['plan']",
+            "getattr(frame, 'f_globals')",
+            "msgspec.structs.force_setattr(context.quotes['BTCTRY'], 'ask', 0)",
+            "force_setattr(context, 'now_ms', 0)",
         ],
     )
     def test_it_is_told_with_its_line(self, tmp_path: Path, reach: str) -> None:
@@ -139,7 +144,9 @@ class TestByFile:
             "does not exist; give the path of a Python file"
         )
         (tmp_path / "folder.py").mkdir()
-        assert "is a folder" in refusal(lambda: find(f"{tmp_path}/folder.py"))
+        assert refusal(lambda: find(f"{tmp_path}/folder.py")) == (
+            f"strategy file {tmp_path}/folder.py: is a folder; give the path of a Python file"
+        )
         assert refusal(lambda: find(f"{tmp_path}/mine.txt")).endswith(
             "is no Python file; give such as strategies/mine.py"
         )
