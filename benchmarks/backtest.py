@@ -223,8 +223,8 @@ def measure() -> Result:
     peers: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         files = {"ema": Path(folder, "whole.npz"), "limit": Path(folder, "first.npz")}
-        np.savez(files["ema"], **bars)
-        np.savez(files["limit"], **{name: column[:PEERS_BARS] for name, column in bars.items()})
+        np.savez(files["ema"], allow_pickle=False, **bars)
+        np.savez(files["limit"], allow_pickle=False, **{name: column[:PEERS_BARS] for name, column in bars.items()})
         for turn in range(RUNS):
             for rule, runs in own.items():
                 if turn < OWN_RUNS[rule]:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -122,8 +122,13 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([*lines, *(f"* {result.name}: {note}" for result in results for note in result.notes)])
 
 
-def run_alone(measure: Callable[[], Result]) -> None:
-    """The main function of one benchmark: a table, or one line of JSON with --json. Status 1 for a missed goal."""
+def run_alone(measure: Callable[[], Result], *, also: Collection[str] = ()) -> None:
+    """The main function of one benchmark: a table, or one line of JSON with --json. Status 1 for a missed goal, 2 for a
+    word that is neither --json nor one of `also`."""
+    known = ("--json", *also)
+    if unknown := [word for word in sys.argv[1:] if word not in known]:
+        print(f"there is no option {unknown[0]}; give nothing, or {' or '.join(known)}", file=sys.stderr)
+        sys.exit(2)
     result = measure()
     if "--json" in sys.argv[1:]:
         print(msgspec.json.encode(result).decode())

@@ -18,7 +18,8 @@ from benchmarks.common import Figure, Result, Venue, children_of, peak_mib_of, r
 from btcbot import bootstrap
 from btcbot.adapters.store import SqliteStore
 from btcbot.errors import BtcbotError
-from btcbot.testing.demo import SEEDED_SYMBOLS, DemoOptions, DemoProgress, play
+from btcbot.testing.demo import DemoOptions, DemoProgress, play
+from btcbot.testing.demo_stages import STAGINGS
 from btcbot.testing.rig import BotProcess
 
 CYCLES: Final = 200
@@ -39,8 +40,15 @@ class _Demo(threading.Thread):
         self.error: BaseException | None = None
 
     def run(self) -> None:
+        staging = STAGINGS["run"]
         options = DemoOptions(
-            market=None, symbols=SEEDED_SYMBOLS, cycles=None, speed=600, seed=7, folder=self._folder / "demo"
+            staging=staging,
+            market=None,
+            symbols=staging.seeded,
+            cycles=None,
+            speed=600,
+            seed=7,
+            folder=self._folder / "demo",
         )
         try:
             play(options, self._watch)

@@ -28,7 +28,7 @@ from btcbot.adapters.logs import flush_logs
 from btcbot.adapters.metrics import NullMetrics
 from btcbot.adapters.stop import StopFlag
 from btcbot.adapters.store import SqliteStore
-from btcbot.cli.run import _end_on_signals
+from btcbot.cli.stopping import end_on_signals
 from btcbot.config.loading import load_settings
 from btcbot.domain import money
 from btcbot.domain.cycles import CycleReport
@@ -123,7 +123,7 @@ def be_the_bot(env_file: Path, cycle_s: float, *, is_profiled: bool) -> None:
     settings = load_settings({}, env_file, {}).settings
     profile = cProfile.Profile()
     stop = StopFlag()
-    _end_on_signals(stop)
+    end_on_signals(stop)
     with logs_to(env_file.with_suffix(".log"), settings):
         log = structlog.get_logger("btcbot")
         _CountingStore.stages = stages = _Stages()

@@ -341,4 +341,4 @@ def measure(*, is_profiled: bool = False) -> Result:
 
 
 if __name__ == "__main__":
-    run_alone(lambda: measure(is_profiled="--profile" in sys.argv[1:]))
+    run_alone(lambda: measure(is_profiled="--profile" in sys.argv[1:]), also=["--profile"])

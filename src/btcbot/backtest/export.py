@@ -48,7 +48,7 @@ def refuse_unusable(directory: Path, *, force: bool = False) -> None:
         strangers = sorted(set(os.listdir(target)) - set(NAMES))  # noqa: PTH208 - names are all that is asked for
         held = any(target.iterdir())
     except OSError as error:
-        raise Refused(f"{directory} cannot be used for the results: {error.strerror}") from None
+        raise Refused(f"{directory} cannot be used for the results: {error.strerror}; name another folder") from None
     if held and not force:
         raise Refused(f"{directory} is not empty; name another folder, or replace an earlier run's files with --force")
     if strangers:
@@ -58,9 +58,9 @@ def refuse_unusable(directory: Path, *, force: bool = False) -> None:
 
 def _refuse_unwritable(parent: Path, directory: Path) -> None:
     if not parent.is_dir():
-        raise Refused(f"{directory} cannot be made: {parent} is a file")
+        raise Refused(f"{directory} cannot be made: {parent} is a file; name another folder")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise Refused(f"{directory} cannot be written: no permission to write in {parent}")
+        raise Refused(f"{directory} cannot be written: no permission to write in {parent}; name another folder")
 
 
 def write_all(
@@ -119,7 +119,7 @@ def _appearing(directory: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".writing", dir=target.parent))
     except OSError as error:
-        raise Refused(f"{directory} cannot be written: {error.strerror}") from None
+        raise Refused(f"{directory} cannot be written: {error.strerror}; name another folder") from None
     try:
         yield making
         making.chmod(_ordinary_mode())

@@ -134,8 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(helped.format_message(), err=True)
         sys.exit(EXIT_REFUSED)
     except click.ClickException as problem:
-        # Where an option is missing the library lists its choices below each other.
-        click.echo(f"btcbot: {' '.join(problem.format_message().split())}", err=True)
+        # Where an option is missing the library lists its choices below each other, and says no more.
+        mend = ""
+        if isinstance(problem, click.MissingParameter) and problem.ctx is not None:
+            mend = f" «{problem.ctx.command_path} --help» tells what it is."
+        click.echo(f"btcbot: {' '.join(problem.format_message().split())}{mend}", err=True)
         sys.exit(EXIT_REFUSED)
     except click.Abort:
         sys.exit(EXIT_FAILED)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
-from btcbot.cli.stopping import ENDING
+from btcbot.cli.stopping import end_on_signals
 from btcbot.errors import EXIT_FAILED, BtcbotError, Refused
 
 if TYPE_CHECKING:
-    from btcbot.adapters.stop import StopFlag
     from btcbot.bootstrap import Bot
     from btcbot.config.loading import LoadedSettings
     from btcbot.config.settings import Settings
@@ -133,7 +130,7 @@ def run_profile(
         _demand_alone(settings)  # the port is taken by the bot that runs already: then that is what to say
         raise
     stop = StopFlag()
-    _end_on_signals(stop)
+    end_on_signals(stop)
     build = paper.build if on_paper else bootstrap.build
     try:
         bot = build(settings, stop=stop, metrics=metrics, log=log, profile=profile, with_feed=loop, with_journal=loop)
@@ -324,13 +321,3 @@ def _farewell(bot: Bot, status: int, name: str) -> str:
     left = f"left resting at the venue: {', '.join(resting)}" if resting else "no order left at the venue"
     note = f" · {state.value}: {why}" if status == EXIT_FAILED and why else ""
     return f"btcbot {name}: ended · {left}{note}"
-
-
-def _end_on_signals(stop: StopFlag) -> None:
-    def ask(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)  # asked twice: at once, as a crash would; the next start recovers
-        stop.set()
-
-    for number in ENDING:
-        signal.signal(number, ask)

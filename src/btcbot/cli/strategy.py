@@ -83,7 +83,7 @@ def show(name: str, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--into",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     default=Path(),
     metavar="DIR",
     help="The folder to write to, made if it is not there; the one you are in, without it.",

@@ -130,6 +130,8 @@ def symbols(value: object) -> object:
     """A list of pairs; `btc_try` and `BTCTRY` are the same one."""
     if not isinstance(value, str | list | tuple):
         return value
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("is empty; name pairs such as BTCTRY,ETHTRY, or leave it out")
     found = _tuple_of(value, _symbol)
     if len(found) > _SYMBOLS_MAX:
         raise ValueError(f"holds more than {_SYMBOLS_MAX} pairs; name fewer")

@@ -15,7 +15,7 @@ import pytest
 
 from btcbot.adapters.clock import SystemClock
 from btcbot.adapters.stop import StopFlag
-from btcbot.cli.running import _end_on_signals
+from btcbot.cli.stopping import end_on_signals
 
 STEPS_MAX = 400
 pytestmark = [
@@ -27,7 +27,7 @@ pytestmark = [
 def waits_and_is_told(make: Callable[[], Any], step: int) -> None:
     """In a child: wait as the loop does, with a SIGTERM at the n-th step. Ends it: 0 told, 3 there is no such step."""
     stop = make()
-    _end_on_signals(stop)
+    end_on_signals(stop)
     steps = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:

@@ -253,3 +253,7 @@ class TestProgress:
         assert process.returncode == 0
         assert b"making" in drawn and b"%" in drawn
         assert len(json.loads(said)["recordings"]) == 15
+
+
+def test_a_missing_option_says_where_it_is_told(run: Run) -> None:
+    refused(run("data", "capture"), "Missing option '--into'. «btcbot data capture --help» tells what it is.")

@@ -122,6 +122,9 @@ def test_a_folder_that_cannot_be_is_refused(run: Run, tmp_path: Path) -> None:
     result = run("strategy", "new", "dip_buyer", "--into", "bars.csv/mine")
 
     said = "bars.csv/mine cannot be written to (Not a directory); name another folder with --into"
+    assert run("strategy", "new", "dip_buyer", "--into", "bars.csv").err == (
+        "btcbot: bars.csv cannot be written to (File exists); name another folder with --into\n"
+    )
     assert (result.status, result.err) == (2, f"btcbot: {said}\n")
 
 

@@ -33,6 +33,7 @@ def load(**given: str) -> Settings:
             "STAGE7_SCORE_WEIGHT_… are all 0",
         ),
         ({"UNIVERSE_CANDIDATES": "all"}, "is not one of configured, listed"),
+        ({"SYMBOLS": " "}, "SYMBOLS: is empty (environment); name pairs such as BTCTRY,ETHTRY, or leave it out"),
         ({"UNIVERSE_EXCLUDE_SYMBOLS": "ADATRY,,"}, "holds a pair that is not 2 to 20 letters and digits"),
     ],
 )

@@ -29,14 +29,18 @@ def lives_of(run: Path) -> Sequence[Life]:
     if run.name.endswith(files.LINES) and run.is_file():
         return [Life(0, run, run.with_name(run.name.removesuffix(files.LINES) + files.STATE))]
     folder = run if run.is_dir() else folder_of(run)
+    if run.is_file() and not folder.is_dir():
+        raise Refused(
+            f"{run} has no recording beside it, {folder.name}; a loop run («btcbot run --loop») makes one beside its "
+            "database, unless JOURNAL=false"
+        )
     if not run.exists() and not folder.is_dir():
         raise Refused(f"there is nothing at {run}: give a database, its {files.SUFFIX} folder, or a file in that")
     try:
         found = lives_in(folder)
     except OSError as error:
         raise Refused(
-            f"{folder} cannot be read ({error.strerror}); a loop run («btcbot run --loop») records there, "
-            "unless JOURNAL=false"
+            f"{folder} cannot be read ({error.strerror}); give it to the one who runs this, or name another run"
         ) from None
     if not found:
         raise Refused(f"{folder} holds no recorded run: give the {files.SUFFIX} folder of a database")
