@@ -232,3 +232,31 @@ def test_nobody_answers_at_all(rig):
     assert rig.order().status is OrderStatus.ACCEPTED
     rig.heal()
     assert rig.faults() == []
+
+
+@pytest.mark.parametrize("is_refused", [False, True], ids=["lost", "refused"])
+def test_an_order_in_doubt_of_a_pair_that_is_listed_no_more_leaves_the_others_alone(make_rig, is_refused):
+    """What used to happen: its listing was refused for ever, and with it every cycle of every pair."""
+    rig = make_rig(symbols=("BTCTRY", "ETHTRY"), RULES_CACHE_TTL_SEC="1")
+    rig.cycle()
+    rig.wish(*RESTING)
+    rig.cycle()
+    if is_refused:
+        rig.venue.halt("ETHTRY")
+    else:
+        rig.venue.fault("lost_before", "POST")
+    rig.wish(*RESTING, "ETHTRY")
+    rig.cycle()
+    in_doubt = rig.order()
+    assert in_doubt.is_in_doubt
+    rig.venue.delist("ETHTRY")
+    rig.cycle(20)
+    assert [order.status for order in rig.orders()] == [OrderStatus.CANCELED, in_doubt.status]
+    rig.wish(*RESTING)
+    rig.cycle()
+    assert rig.verdicts() == ["allowed"]
+    assert in_doubt.client_order_id in rig.store.holds()  # nothing is proved of it
+    proof = {"client_order_id": in_doubt.client_order_id, "outcome": "not-placed", "venue_order_id": "", "reason": "x"}
+    assert rig.ask("resolve", **proof).done
+    rig.heal()
+    assert rig.faults() == []

@@ -11,6 +11,7 @@ from btcbot.domain.reasons import TradingState
 
 RESTING = ("buy", "0.0005", "999000")
 TAKING = ("buy", "0.0005", "1000500")
+COINS = {"TRY": "10000", "BTC": "0.01"}
 
 
 def lose_an_order(rig):
@@ -99,3 +100,55 @@ def test_a_request_that_cannot_be_read_takes_nothing_down(rig, arguments):
     answer = rig.ask("adopt", **arguments)
     assert not answer.done
     assert "cannot be read" in answer.text
+
+
+def test_a_pair_in_another_money_is_not_adopted(make_rig):
+    """What used to happen: its cost was added to TRY, and the same coins were adopted once for each pair of theirs."""
+    rig = make_rig(symbols=("BTCTRY",), prices={"BTCTRY": "1000000", "BTCUSDT": "30000"}, balances=COINS)
+    rig.cycle()
+    answer = rig.ask("adopt", symbol="BTCUSDT", quantity="0.01", cost="300")
+    assert not answer.done
+    assert "BTCUSDT is priced in USDT" in answer.text
+    assert rig.ask("adopt", symbol="BTCTRY", quantity="0.01", cost="9000").done
+    assert list(rig.store.positions()) == ["BTCTRY"]
+
+
+def test_adopting_outside_symbols_does_not_stop_what_is_bought(make_rig):
+    """What used to happen: no cycle ever saw a price of it, the loss of the day stayed unknown, and no buy was left."""
+    prices = {"BTCTRY": "1000000", "ETHTRY": "100000"}
+    rig = make_rig(symbols=("BTCTRY",), prices=prices, balances={"TRY": "10000", "ETH": "0.1"})
+    rig.cycle()
+    assert rig.ask("adopt", symbol="ETHTRY", quantity="0.1", cost="9000").done
+    for again in range(2):
+        rig.wish(*RESTING)
+        assert rig.cycle().equity_try is not None
+        assert rig.verdicts() == ["allowed"]
+        rig.restart()
+        rig.cycle(8)  # the order is stale by then
+        assert len(rig.orders()) == again + 1
+
+
+@pytest.mark.parametrize("is_delisted", [True, False], ids=["delisted", "without a book"])
+def test_what_can_not_be_sold_any_more_is_released(make_rig, is_delisted):
+    """What used to happen: its cost stood in the caps for ever, and no command could take it out."""
+    rig = make_rig(symbols=("BTCTRY", "ETHTRY"), balances={"TRY": "10000", "ETH": "0.01"}, RULES_CACHE_TTL_SEC="1")
+    rig.cycle()
+    assert rig.ask("adopt", symbol="ETHTRY", quantity="0.01", cost="9000").done
+    daily = rig.cycle().unrealized_pnl_try
+    if is_delisted:
+        rig.venue.delist("ETHTRY")
+        part = rig.ask("release", symbol="ETHTRY", quantity="0.004", reason="sold on the page")
+        assert not part.done
+        assert "as a whole, which is 0.01" in part.text
+    else:
+        rig.venue.hide_book("ETHTRY")
+        assert rig.ask("release", symbol="ETHTRY", quantity="0.004", reason="sold on the page").done
+    left = rig.position("ETHTRY").quantity
+    assert rig.ask("release", symbol="ETHTRY", quantity=str(left), reason="moved away").done
+    assert not rig.ask("release", symbol="ETHTRY", quantity=str(left), reason="moved away").done
+    assert rig.position("ETHTRY").quantity == 0
+    assert daily != 0
+    rig.wish(*RESTING)
+    rig.cycle()
+    assert rig.verdicts() == ["allowed"]  # the day neither won nor lost by it
+    assert rig.store.verify() == []

@@ -385,10 +385,10 @@ class TestBudget:
 
     def test_a_held_symbol_without_any_price_stops_buying_only(self, make_watched):
         rig = make_watched(symbols=("BTCTRY", "ETHTRY"), balances={"TRY": "10000", "ETH": "1"})
+        assert rig.ask("adopt", symbol="ETHTRY", quantity="0.5", cost="400000").done
         with rig.store.transaction() as tx:
             tx.put_value(values.MARKS, "{}")
         rig.restart()
-        assert rig.ask("adopt", symbol="ETHTRY", quantity="0.5", cost="400000").done
         books = itertools.count(1)
 
         def no_book_of_eth(point: str) -> None:

@@ -42,6 +42,30 @@ def test_a_backup_that_is_older_than_an_order(rig, wish, is_stale):
     assert rig.faults() == []
 
 
+@pytest.mark.parametrize("told", [None, "somebody-elses", "btcbot-another-1-1"])
+def test_a_trade_of_a_lost_order_whose_row_tells_no_id_or_another_one(rig, told):
+    """What used to happen: without an id the bot fell at each start; another id became the name of an order of ours."""
+    backup = rig.folder / "old.db"
+    rig.store.backup(backup)
+    rig.wish(*TAKING)
+    rig.cycle(2)
+    sent = rig.order()
+    restore(rig, backup)
+    row = {
+        "id": int(sent.venue_order_id), "pairSymbol": "BTCTRY", "type": "buy", "method": "limit", "status": "Closed",
+        "price": "1000500", "amount": "0.0005", "leftAmount": "0", "orderClientId": told,
+    }  # fmt: skip
+    answer = {"success": True, "message": None, "code": 0, "data": row}
+    rig.venue.answer(f"/api/v1/order/{sent.venue_order_id}", answer, count=None)
+    rig.cycle(2)
+    expected = [sent.client_order_id] if told is None else []
+    assert [order.client_order_id for order in rig.orders()] == expected
+    rig.heal()  # another's row is the venue's slip, and passes
+    assert [order.client_order_id for order in rig.orders()] == [sent.client_order_id]
+    assert rig.position().quantity == sent.quantity
+    assert rig.faults() == []
+
+
 def test_a_backup_from_the_middle_of_an_orders_life(rig):
     backup = rig.folder / "old.db"
     rig.wish(*RESTING)

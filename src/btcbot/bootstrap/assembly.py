@@ -149,7 +149,7 @@ def assemble(
         accounting=accounting,
         gatekeeper=gatekeeper,
         self_check=SelfCheckService(sockets.checks, store, clock, log),
-        operator=OperatorService(store, exchange, execution, lifecycle, clock, log),
+        operator=OperatorService(store, exchange, execution, lifecycle, accounting, clock, log, quote_asset),
         records=CycleRecords(store, accounting, teller, settings.cycles_kept, watchers),
         teller=teller,
         feed=feed_service,

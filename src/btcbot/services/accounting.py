@@ -202,8 +202,9 @@ class AccountingService:
         order = self._store.order_by_venue_id(trade.venue_order_id)
         if order is None and self._is_of_this_book(trade):
             shown = self._exchange.order(trade.venue_order_id)
-            if shown is not None:
-                order = self._adopt_unknown(shown)
+            # The trade says whose order it is. Its row may leave our id out; one that names another id proves nothing.
+            if shown is not None and shown.client_order_id in (None, trade.client_order_id):
+                order = self._adopt_unknown(msgspec.structs.replace(shown, client_order_id=trade.client_order_id))
         return order
 
     def _is_of_this_book(self, trade: VenueTrade) -> bool:
@@ -344,6 +345,14 @@ class AccountingService:
                 self._metrics.gauge("btcbot_position_quantity", position.quantity, symbol=symbol)
         self._metrics.gauge("btcbot_realized_pnl_try", realized)
         self._metrics.gauge("btcbot_unrealized_pnl_try", unrealized)
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """The last bid that was seen, None where there never was one."""
+        return self._marks.get(symbol)
+
+    def saw_price(self, symbol: str, bid: Decimal) -> None:
+        """A bid that was seen beside the cycle's quotes: what is held is worth so much until another one is seen."""
+        self._marks[symbol] = bid
 
     def marks_text(self) -> str:
         """The last bids, as they are kept in the database."""

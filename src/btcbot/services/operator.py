@@ -25,7 +25,7 @@ from btcbot.domain.venue import Transfer
 from btcbot.errors import Refused, StoreFailed, VenueUnavailable
 from btcbot.ports import Clock, Exchange, Log, StateStore
 from btcbot.services import budget_record, degrade_record, freeze_record, named_values, replacement_record, values
-from btcbot.services.accounting import set_trading_state
+from btcbot.services.accounting import AccountingService, set_trading_state
 from btcbot.services.execution import ExecutionService, ExecutionSummary
 from btcbot.services.order_lifecycle import OrderLifecycle
 
@@ -82,13 +82,17 @@ class OperatorService:
         exchange: Exchange,
         execution: ExecutionService,
         lifecycle: OrderLifecycle,
+        accounting: AccountingService,
         clock: Clock,
         log: Log,
+        quote_asset: str,
     ) -> None:
         self._store = store
         self._exchange = exchange
         self._execution = execution
         self._lifecycle = lifecycle
+        self._accounting = accounting
+        self._quote_asset = quote_asset
         self._clock = clock
         self._log = log
         self._handlers: Mapping[str, Callable[[Mapping[str, str]], str]] = {
@@ -311,7 +315,15 @@ class OperatorService:
     def adopt(self, arguments: Mapping[str, str]) -> str:
         """`symbol`, `quantity`, `cost`: hand the bot's position what lies in the account and no position owns."""
         symbol, quantity, cost = arguments["symbol"], Decimal(arguments["quantity"]), Decimal(arguments["cost"])
-        instrument = self._instrument(symbol)
+        instrument = self._exchange.instruments().get(symbol)
+        if instrument is None:
+            raise Refused(f"the venue lists no {symbol}")
+        if instrument.quote != self._quote_asset:
+            # Its cost would be added to amounts in another money, and its coins could be adopted a second time.
+            raise Refused(
+                f"{symbol} is priced in {instrument.quote}; results and limits are in {self._quote_asset}, so only a "
+                f"pair priced in {self._quote_asset} can be adopted"
+            )
         position = self._store.positions().get(symbol) or Position(symbol=symbol)
         entry_id = f"adoption:{symbol}:{arguments['request_id']}"
         if self._store.has_entry(entry_id):
@@ -327,35 +339,58 @@ class OperatorService:
             )
         now_ms = self._clock.now_ms()
         entry, after = booking.book_adoption(entry_id, position, symbol, instrument.base, quantity, cost, now_ms)
-        return self._put_position(entry, after, position, symbol)
+        quote = self._exchange.quotes([symbol]).get(symbol)
+        return self._put_position(entry, after, position, None if quote is None else quote.bid)
 
     def release(self, arguments: Mapping[str, str]) -> str:
         """`symbol`, `quantity`, `reason`: take from the position what a human has sold, moved or wants to keep."""
         symbol, quantity = arguments["symbol"], Decimal(arguments["quantity"])
-        instrument = self._instrument(symbol)
         position = self._store.positions().get(symbol) or Position(symbol=symbol)
         entry_id = f"release:{symbol}:{arguments['request_id']}"
         if self._store.has_entry(entry_id):
             return _told(position)
+        # A pair that the venue has taken from its list is what has to be released most of all: as a whole, for nobody
+        # tells its lot any more. The asset is what stands before that of the price.
+        instrument = self._exchange.instruments().get(symbol)
+        if instrument is None and (not position.quantity or not symbol.endswith(self._quote_asset)):
+            raise Refused(f"the venue lists no {symbol}")
+        base = symbol.removesuffix(self._quote_asset) if instrument is None else instrument.base
         if quantity != position.quantity:
+            if instrument is None:
+                whole = money.plain(position.quantity)
+                raise Refused(f"the venue lists no {symbol}: its position can be released as a whole, which is {whole}")
             self._demand_lot(instrument, quantity)
         if not 0 < quantity <= position.quantity:
             raise Refused(f"the position of {symbol} is {money.plain(position.quantity)}")
         now_ms = self._clock.now_ms()
-        entry, after = booking.book_release(entry_id, position, instrument.base, quantity, arguments["reason"], now_ms)
-        return self._put_position(entry, after, position, symbol)
+        entry, after = booking.book_release(entry_id, position, base, quantity, arguments["reason"], now_ms)
+        return self._put_position(entry, after, position, self._last_bid(symbol))
 
-    def _put_position(self, entry: Entry, after: Position, before: Position, symbol: str) -> str:
-        """Write both, and keep the unrealised result that came or went by hand out of the day's result."""
-        quote = self._exchange.quotes([symbol]).get(symbol)
-        if quote is None:
+    def _last_bid(self, symbol: str) -> Decimal | None:
+        """The bid now; of a pair that shows none, the last one, by which results have counted it until now."""
+        try:
+            quote = self._exchange.quotes([symbol]).get(symbol)
+        except VenueUnavailable:
+            quote = None
+        return self._accounting.last_price(symbol) if quote is None else quote.bid
+
+    def _put_position(self, entry: Entry, after: Position, before: Position, bid: Decimal | None) -> str:
+        """Write both, and keep the unrealised result that came or went by hand out of the day's result.
+
+        The price is kept as well: no cycle may ever see one of a pair outside SYMBOLS, and while what is held has none,
+        the loss of the day is unknown and nothing may be bought.
+        """
+        symbol = after.symbol
+        if bid is None:
             raise Refused(f"{symbol} has no quote now, so the position cannot be valued; ask again when it has one")
         start = named_values.amount(self._store, values.PNL_DAY_START)
-        shift = after.unrealized_pnl(quote.bid) - before.unrealized_pnl(quote.bid)
+        shift = after.unrealized_pnl(bid) - before.unrealized_pnl(bid)
+        self._accounting.saw_price(symbol, bid)
         with self._store.transaction() as tx:
             if not tx.insert_entry(entry):
                 raise Refused("the same request was booked before")
             tx.put_position(after)
+            tx.put_value(values.MARKS, self._accounting.marks_text())
             if start is not None:
                 tx.put_value(values.PNL_DAY_START, money.plain(start + shift))
         return _told(after)
@@ -363,12 +398,6 @@ class OperatorService:
     def _demand_lot(self, instrument: Instrument, quantity: Decimal) -> None:
         if not quantity.is_finite() or quantity <= 0 or not instrument.is_on_lot(quantity):
             raise Refused(f"the quantity must be above zero, in steps of {money.plain(instrument.lot)}")
-
-    def _instrument(self, symbol: str) -> Instrument:
-        instrument = self._exchange.instruments().get(symbol)
-        if instrument is None:
-            raise Refused(f"the venue lists no {symbol}")
-        return instrument
 
     # -- state ---------------------------------------------------------------------------------------------------
 

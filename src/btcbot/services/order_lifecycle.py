@@ -123,17 +123,12 @@ class OrderLifecycle:
             for order in asked.orders
             if order.venue_order_id is not None
         }
-        listings = {
-            symbol: Listing(
-                symbol=symbol,
-                orders=[
-                    *(shown for shown in venue_open if shown.symbol == symbol),
-                    *self._without_disowned(self._exchange.all_orders(symbol, since_ms - recovery.STAMP_TOLERANCE_MS)),
-                ],
-                taken_at_ms=listed_at_ms,
-            )
-            for symbol, since_ms in asked.listings.items()
-        }
+        listings = {}
+        for symbol, since_ms in asked.listings.items():
+            rows = self._listed_since(symbol, since_ms, is_known=symbol in instruments)
+            if rows is not None:
+                shown = [row for row in venue_open if row.symbol == symbol]
+                listings[symbol] = Listing(symbol=symbol, orders=[*shown, *rows], taken_at_ms=listed_at_ms)
         facts = RecoveryFacts(
             book_id=self._book_id,
             ours=ours,
@@ -173,6 +168,20 @@ class OrderLifecycle:
                 and row.client_order_id in (None, order.client_order_id)
             ),
         )
+
+    def _listed_since(self, symbol: str, since_ms: int, *, is_known: bool) -> Sequence[VenueOrder] | None:
+        """All orders of a symbol, None where they cannot be had because the venue has taken the pair from its list.
+
+        An order in doubt there waits for a human; all others, in all other pairs, must not wait with it.
+        """
+        try:
+            rows = self._exchange.all_orders(symbol, since_ms - recovery.STAMP_TOLERANCE_MS)
+        except VenueUnavailable as unavailable:
+            if is_known:
+                raise
+            self._log.info("orders_of_unlisted_pair", symbol=symbol, why=unavailable.reason)
+            return None
+        return self._without_disowned(rows)
 
     def _closed_among(
         self, ours: Sequence[Order], venue_open: Sequence[VenueOrder], listings: Iterable[Listing]

@@ -97,6 +97,10 @@ class Venue:
         """Maintenance of one pair."""
         self._control("/market", symbol=symbol, halted=halted, price=None)
 
+    def delist(self, symbol: str) -> None:
+        """The venue takes a pair from its list."""
+        self._control("/market", symbol=symbol, delisted=True)
+
     def hide_book(self, symbol: str, *, hidden: bool = True) -> None:
         """REST answers for the order book of one pair that it is not to be had just now."""
         self._control("/market", symbol=symbol, delayed=hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.btcturk.support import FakeClock
 
-from btcbot.adapters.btcturk.breaker import Breaker, retry_after_s
+from btcbot.adapters.btcturk.breaker import REST_MS, Breaker, retry_after_s
 from btcbot.adapters.btcturk.limits import Endpoint
 
 
@@ -35,6 +35,21 @@ def test_without_a_word_it_doubles_up_to_a_minute() -> None:
     assert breaker.answered(Endpoint.TICKER)
     assert not breaker.answered(Endpoint.TICKER)
     assert breaker.rate_limited(Endpoint.TICKER, None) == 1
+
+
+def test_an_endpoint_that_nobody_asks_after_its_pause_is_told_as_rested_once() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    breaker.rate_limited(Endpoint.SUBMIT, 30.0)
+    breaker.close(Endpoint.TRADES, 1.0)
+    clock.pass_ms(30_000)
+    assert breaker.answered(Endpoint.TRADES)
+    clock.pass_ms(REST_MS - 1)
+    assert breaker.rested() == ()
+    clock.pass_ms(1)
+    assert breaker.rested() == (Endpoint.SUBMIT,)
+    assert breaker.rested() == ()
+    assert breaker.rate_limited(Endpoint.SUBMIT, None) == 2  # it goes on where it was: nothing was answered
 
 
 def test_five_unauthorised_answers_in_a_row_are_enough() -> None:

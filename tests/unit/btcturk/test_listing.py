@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,48 @@ def test_trades_are_found_whole(counts: list[int], spread_ms: int, is_newest_fir
 
     found = listing.whole_trades(fetch, 0, 2_000_000)
     assert sorted(row.trade_id for row in found) == sorted(row.trade_id for row in rows)
+
+
+@pytest.mark.parametrize("is_newest_first", [True, False])
+@pytest.mark.parametrize("is_cut_off", [True, False], ids=["cut off by limits", "to the end of each go"])
+def test_a_list_too_long_for_one_go_is_read_in_several(is_newest_first: bool, is_cut_off: bool) -> None:
+    rows = made_trades([1_000_000 + n * 600 for n in range(13_000)])
+    end_ms, asked = 9_000_000, 0
+
+    def fetch(start_ms: int, end_ms: int) -> Sequence[VenueTrade]:
+        nonlocal asked
+        asked += 1
+        if is_cut_off and asked % 50 == 0:
+            raise VenueUnavailable("the limit of trades lets the next request leave in 9.0 s")
+        found = [row for row in rows if start_ms <= row.at_ms <= end_ms]
+        return found[-200:] if is_newest_first else found[:200]
+
+    reading = listing.TradeReading(0)
+    goes = 1
+    expected = VenueUnavailable if is_cut_off else listing.TooLong
+    while True:
+        try:
+            found = reading.go_on(fetch, end_ms)
+            break
+        except expected:
+            # One that is listed only now, and one that is made meanwhile.
+            rows += [replaced(rows[-1], f"9{goes}", end_ms - 500_000), replaced(rows[-1], f"8{goes}", end_ms + 1)]
+            rows.sort(key=lambda row: row.at_ms)
+            goes, end_ms = goes + 1, end_ms + 10_000
+        assert goes < 10, "beginning anew it would never end"
+    assert goes > 2
+    assert sorted(row.trade_id for row in found) == sorted(row.trade_id for row in rows)
+
+
+def replaced(row: VenueTrade, trade_id: str, at_ms: int) -> VenueTrade:
+    return msgspec.structs.replace(row, trade_id=f"{trade_id}0000000", at_ms=at_ms)
+
+
+def test_a_list_that_goes_on_for_ever_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "TRADES_KEPT_MAX", 1_000)
+    rows = made_trades([n * 600 for n in range(13_000)])
+    with pytest.raises(listing.Endless, match="more than 1000 rows"):
+        listing.TradeReading(0).go_on(lambda a, b: [row for row in rows if a <= row.at_ms <= b][:200], 9_000_000)
 
 
 def test_more_trades_in_one_millisecond_than_a_page_holds_is_not_taken_for_complete() -> None:

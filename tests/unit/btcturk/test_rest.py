@@ -306,6 +306,22 @@ def test_a_limiters_no_closes_the_endpoint_for_writes_too() -> None:
     assert len(rig.calls) == 2
 
 
+def test_an_endpoint_that_nobody_asks_again_is_not_told_as_closed_for_ever() -> None:
+    """What used to happen: one 429 to the last order of the day, and an alert called again and again all night."""
+    rig = Rig(after(httpx2.Response(429, json=RATE[1], headers={"retry-after": "30"}), PLACED))
+    rig.submit()
+
+    def told() -> float:
+        rig.client.health()
+        return rig.metrics.value("btcbot_breaker_open", endpoint="submit")
+
+    assert told() == 1
+    rig.clock.pass_ms(60_000)
+    assert told() == 1  # a venue that goes on refusing is asked again within a minute, and goes on being told
+    rig.clock.pass_ms(30_000)
+    assert told() == 0
+
+
 # -- reads: repeated within bounds -------------------------------------------------------------------------------------
 
 
@@ -500,6 +516,25 @@ def test_open_orders_of_the_account_or_pair_by_pair() -> None:
     assert [call.params.get("pairSymbol") for call in rig.calls] == [None, "BTCTRY", "ETHTRY", "BTCTRY", "ETHTRY"]
 
 
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_pair_by_pair_a_pair_that_is_listed_no_more_has_no_open_orders(is_listed: bool) -> None:
+    def reply(call: Call) -> Any:
+        if call.path.endswith("exchangeinfo"):
+            names = ("BTCTRY", "ETHTRY") if is_listed else ("BTCTRY",)
+            return ok({"symbols": [{**PAIR, "name": name, "numerator": name[:3]} for name in names]})
+        if call.params.get("pairSymbol") == "BTCTRY":
+            return ok({"asks": [], "bids": [order_row(1)]})
+        return 400, no("INVALID_REQUEST_ERROR", 1037)
+
+    rig = Rig(reply, symbols=lambda: ["BTCTRY", "ETHTRY"])
+    rig.client.instruments()
+    if is_listed:
+        with pytest.raises(VenueUnavailable):
+            rig.client.open_orders()
+    else:
+        assert [order.symbol for order in rig.client.open_orders()] == ["BTCTRY"]
+
+
 def test_all_orders_are_asked_in_seconds_and_whole() -> None:
     rows = [order_row(n + 1, time=NOW_MS - n * 1_000) for n in range(120)]
 
@@ -557,6 +592,26 @@ def test_trades_beyond_the_cap_are_paged_by_time() -> None:
     assert len(rig.client.trades(NOW_MS - 86_400_000)) == 450
     assert len(rig.client.trades_of("9")) == 450
     assert rig.client.trades_of("10") == []
+
+
+def test_an_account_where_thousands_were_traded_meanwhile_is_caught_up_with() -> None:
+    """What used to happen: each cycle began anew and gave up at the same place, and nothing was traded any more."""
+    since_ms = NOW_MS - 7 * 86_400_000
+    rows = [trade_row(n, since_ms + n * 60_000) for n in range(8_000)]
+
+    def reply(call: Any) -> Any:
+        first, last = (int(call.params[name]) for name in ("startDate", "endDate"))
+        return ok([row for row in rows if first <= row["timestamp"] <= last][-200:])
+
+    rig = Rig(reply)
+    with pytest.raises(VenueUnavailable, match=r"did not end within 60 requests; [0-9]{4} trades are read"):
+        rig.client.trades(since_ms)
+    rig.clock.pass_ms(61_000)
+    assert len(rig.client.trades(since_ms)) == 8_000
+    before = len(rig.calls)
+    rig.clock.pass_ms(61_000)
+    assert len(rig.client.trades(NOW_MS)) == 0  # the next list is another one
+    assert len(rig.calls) == before + 1
 
 
 def test_transfers_of_both_lists() -> None:

@@ -116,7 +116,9 @@ class Books(RuleBasedStateMachine):
             adopt_unknown=cast(Any, None),
         )
         nobody: Any = None
-        self.operator = OperatorService(self.store, cast(Any, self.venue), nobody, nobody, self.clock, log)
+        self.operator = OperatorService(
+            self.store, cast(Any, self.venue), nobody, nobody, self.accounting, self.clock, log, "TRY"
+        )
 
     def next_number(self) -> int:
         self.numbers += 1

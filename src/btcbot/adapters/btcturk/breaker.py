@@ -18,6 +18,8 @@ UNAUTHORIZED_MAX: Final = 5
 RETRY_AFTER_S_MAX: Final = 3_600.0
 #: Without the header: doubling from one second up to the documented block.
 _BLOCK_S_MAX: Final = 60.0
+#: An endpoint that nobody has asked for so long after its pause counts as open again: the longest documented block.
+REST_MS: Final = 60_000
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
 
 
@@ -34,6 +36,8 @@ class Breaker:
         self._clock = clock
         self._closed_until_ms: dict[Endpoint, int] = {}
         self._rate_limited_in_a_row: dict[Endpoint, int] = {}
+        #: Until when the pauses last that no answer has followed yet.
+        self._unanswered_ms: dict[Endpoint, int] = {}
         self._unauthorized_in_a_row = 0
 
     def closed_s(self, endpoint: Endpoint) -> float:
@@ -55,16 +59,34 @@ class Breaker:
         """The venue's limiter refused; close the endpoint. Gives the seconds that it is closed for."""
         in_a_row = self._rate_limited_in_a_row[endpoint] = self._rate_limited_in_a_row.get(endpoint, 0) + 1
         closed_s = told_s if told_s is not None else min(_BLOCK_S_MAX, 2.0 ** min(in_a_row - 1, 10))
-        self._closed_until_ms[endpoint] = self._now_ms() + max(1, round(closed_s * 1000))
+        self._close(endpoint, closed_s)
         return closed_s
 
     def close(self, endpoint: Endpoint, seconds: float) -> None:
         """The venue asked for a pause (maintenance) without a word about limits."""
         self._rate_limited_in_a_row.setdefault(endpoint, 0)
-        self._closed_until_ms[endpoint] = self._now_ms() + max(1, round(seconds * 1000))
+        self._close(endpoint, seconds)
+
+    def _close(self, endpoint: Endpoint, seconds: float) -> None:
+        until_ms = self._now_ms() + max(1, round(seconds * 1000))
+        self._closed_until_ms[endpoint] = self._unanswered_ms[endpoint] = until_ms
+
+    def rested(self) -> tuple[Endpoint, ...]:
+        """Endpoints whose pause has been over for long without anybody asking; each is told once.
+
+        Some are asked once in days: what they answered last says nothing of today.
+        """
+        if not self._unanswered_ms:
+            return ()
+        since_ms = self._now_ms() - REST_MS
+        found = tuple([endpoint for endpoint, until_ms in self._unanswered_ms.items() if until_ms <= since_ms])
+        for endpoint in found:
+            del self._unanswered_ms[endpoint]
+        return found
 
     def answered(self, endpoint: Endpoint) -> bool:
         """Any answer but a 429 came. True when it is the first one after such."""
+        self._unanswered_ms.pop(endpoint, None)
         return self._rate_limited_in_a_row.pop(endpoint, None) is not None
 
     def authorized(self) -> None:

@@ -189,6 +189,8 @@ class Requester:
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def health(self) -> VenueHealth:
+        for endpoint in self.breaker.rested():
+            self._metrics.gauge("btcbot_breaker_open", 0, endpoint=endpoint.value)
         return VenueHealth(
             clock_skew_ms=self.venue_clock.skew_ms(),
             endpoints_closed=self.breaker.endpoints_closed(),

@@ -91,6 +91,8 @@ class BtcturkHttpClient(PublicReads):
         self._connection = connection
         self._symbols = symbols
         self._lists_open_orders_by_symbol = False
+        #: A trade list that was too long for one go.
+        self._trades_begun: listing.TradeReading | None = None
 
     # -- private reads -------------------------------------------------------------------------------------------------
 
@@ -112,7 +114,16 @@ class BtcturkHttpClient(PublicReads):
                     raise
                 self._lists_open_orders_by_symbol = True
                 self._log.warning("open_orders_by_symbol", reason=error.reason, symbols=len(self._symbols()))
-        return [order for each in self._symbols() for order in self.open_orders(each)]
+        return [order for each in self._symbols() for order in self._open_orders_if_listed(each)]
+
+    def _open_orders_if_listed(self, symbol: str) -> Sequence[VenueOrder]:
+        """A pair that the venue has taken from its list, and that is held all the same, must not end every cycle."""
+        try:
+            return self.open_orders(symbol)
+        except RefusedRead as error:
+            if error.status != 400 or not self._rules or symbol in self._rules:
+                raise
+            return ()
 
     def all_orders(self, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
         # Times of this endpoint are in seconds, unlike all others.
@@ -146,7 +157,18 @@ class BtcturkHttpClient(PublicReads):
         return found
 
     def trades(self, since_ms: int) -> Sequence[VenueTrade]:
-        return listing.whole_trades(self._trades_between, since_ms, max(self._venue_clock.now_ms(), since_ms))
+        end_ms = max(self._venue_clock.now_ms(), since_ms)
+        begun, self._trades_begun = self._trades_begun, None
+        reading = listing.TradeReading(since_ms) if begun is None or begun.start_ms != since_ms else begun
+        try:
+            return reading.go_on(self._trades_between, end_ms)
+        except listing.Endless:
+            raise
+        except VenueUnavailable as error:
+            # Of a long list nothing is lost, also where our own limits end a later go early.
+            if isinstance(error, listing.TooLong) or reading is begun:
+                self._trades_begun = reading
+            raise
 
     def trades_of(self, venue_order_id: str) -> Sequence[VenueTrade]:
         target = f"/api/v1/users/transactions/trade?orderId={quote_plus(venue_order_id)}"
